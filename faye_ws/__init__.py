@@ -1,0 +1,37 @@
+"""WebSocket and EventSource for Python programs that run on gevent and WSGI."""
+
+from .connection import Connection
+from .constants import CloseCode, ReadyState
+from .errors import (
+    ConnectionClosed,
+    HandshakeError,
+    OriginNotAllowed,
+    ProtocolError,
+    UnsupportedServer,
+    UnsupportedVersion,
+    WebSocketError,
+)
+from .events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
+from .websocket import WebSocket
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CloseCode",
+    "CloseEvent",
+    "Connection",
+    "ConnectionClosed",
+    "ErrorEvent",
+    "Event",
+    "EventTarget",
+    "HandshakeError",
+    "MessageEvent",
+    "OriginNotAllowed",
+    "ProtocolError",
+    "ReadyState",
+    "UnsupportedServer",
+    "UnsupportedVersion",
+    "WebSocket",
+    "WebSocketError",
+    "__version__",
+]

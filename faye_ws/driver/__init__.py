@@ -1,0 +1,38 @@
+"""The WebSocket protocol without I/O: for a bare TCP server, or another event loop.
+
+Choose a driver, move bytes between it and a socket, and handle its events:
+
+    driver = Server(protocols=["chat"])
+    while data := sock.recv(65536):
+        driver.receive_data(data)
+        while events := driver.events():
+            for event in events:
+                if isinstance(event, Connect):
+                    driver.start()
+                elif isinstance(event, Message):
+                    driver.text("Hello")
+            sock.sendall(driver.data_to_send())
+"""
+
+from .base import Driver
+from .client import Client
+from .events import Close, Connect, Event, Message, Open, Ping, Pong
+from .http import Headers, Request, Response
+from .server import RequestServer, Server
+
+__all__ = [
+    "Client",
+    "Close",
+    "Connect",
+    "Driver",
+    "Event",
+    "Headers",
+    "Message",
+    "Open",
+    "Ping",
+    "Pong",
+    "Request",
+    "RequestServer",
+    "Response",
+    "Server",
+]

@@ -1,0 +1,121 @@
+"""The contract of all drivers: a protocol without I/O.
+
+        bytes from the peer                       what the application wants
+                |                                            |
+                v                                            v
+     receive_data(), receive_eof()        text() binary() ping() pong() close()
+                |                                            |
+                +--------------->  the driver  <-------------+
+                |                                            |
+                v                                            v
+            events()                                   data_to_send()
+
+A driver is pulled, it never calls back: whoever holds one moves the bytes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from ..constants import CloseCode, ReadyState
+from .events import Event
+
+
+class Driver(ABC):
+    """A WebSocket connection, without the connection.
+
+    Attributes:
+        version: the version of the protocol, such as `hybi-13`.
+        protocol: the subprotocol in use, if any.
+        ready_state: where in its life the connection is. It follows the events that have
+            been taken: a peer's close, or its fault, counts when `events()` tells it.
+    """
+
+    __slots__ = ("_events", "_output", "protocol", "ready_state")
+
+    version: str
+
+    def __init__(self) -> None:
+        self.ready_state = ReadyState.CONNECTING
+        self.protocol: str | None = None
+        self._events: list[Event] | None = None
+        self._output: list[bytes] | None = None
+
+    @abstractmethod
+    def start(self) -> bool:
+        """Begin: send the opening handshake. Return whether there was anything to begin."""
+
+    @abstractmethod
+    def receive_data(self, data: bytes) -> None:
+        """Take in bytes that the peer has sent, in pieces of any size."""
+
+    @abstractmethod
+    def receive_eof(self) -> None:
+        """Take in that the peer will send no more bytes."""
+
+    @abstractmethod
+    def events(self) -> list[Event]:
+        """Return what has happened since the last call, in order.
+
+        What ends the connection (the peer's close, its violation of the protocol, the end
+        of its bytes) comes alone and last, in a call of its own, and has its effect then.
+        So whoever handles the events of one call before making the next can still answer
+        what came before the end.
+        """
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes to send to the peer, once."""
+        output = self._output
+        if output is None:
+            return b""
+        self._output = None
+        return output[0] if len(output) == 1 else b"".join(output)
+
+    def _send(self, data: bytes) -> None:
+        if self._output is None:
+            self._output = [data]
+        else:
+            self._output.append(data)
+
+    def _tell(self, event: Event) -> None:
+        if self._events is None:
+            self._events = [event]
+        else:
+            self._events.append(event)
+
+    @abstractmethod
+    def text(self, data: str) -> bool:
+        """Send a text message. Return False, and send nothing, unless open."""
+
+    @abstractmethod
+    def binary(self, data: bytes) -> bool:
+        """Send a binary message. Return False, and send nothing, unless open."""
+
+    @abstractmethod
+    def ping(self, data: bytes = b"") -> bool:
+        """Send a ping. Return False, and send nothing, unless open and there are pings.
+
+        Raises:
+            ValueError: the data is over 125 bytes.
+        """
+
+    @abstractmethod
+    def pong(self, data: bytes = b"") -> bool:
+        """Send a pong that no ping asked for. The same as `ping` otherwise."""
+
+    @abstractmethod
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bool:
+        """Begin the closing handshake. Return False if that has happened before.
+
+        Raises:
+            TypeError, ValueError: the code or the reason is not one to close with.
+        """
+
+    @abstractmethod
+    def fail(self, reason: str = "") -> bool:
+        """Close because of a fault of our own (1011). Return False unless open."""
+
+    @property
+    @abstractmethod
+    def is_ending(self) -> bool:
+        """Whether the end is all that is left to tell: the next `events()` tells it."""

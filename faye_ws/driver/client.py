@@ -1,0 +1,131 @@
+"""The client's end of RFC 6455."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+
+from ..constants import (
+    DEFAULT_MAX_LENGTH,
+    MAX_HEAD_LENGTH,
+    PROTOCOL_VERSION,
+    CloseCode,
+    ReadyState,
+)
+from ..errors import HandshakeError
+from .events import Close, Open
+from .handshake import check_protocols, check_response
+from .http import HeaderFields, Headers, Request, Response, find_end_of_head, parse_response
+from .rfc6455 import RFC6455
+from .uri import parse_url
+
+# The header fields of the handshake itself, which nobody else may add.
+_RESERVED = frozenset(
+    (
+        "host",
+        "upgrade",
+        "connection",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "sec-websocket-protocol",
+        "sec-websocket-extensions",
+    )
+)
+
+
+class Client(RFC6455):
+    """A client's driver.
+
+    Args:
+        url: a `ws` or `wss` URL; the connection is made by whoever holds the driver.
+        protocols: the subprotocols to ask for, the preferred first.
+        headers: header fields to add to the request.
+        max_length: the longest message accepted, in bytes.
+
+    Attributes:
+        request: the request that `start()` sends.
+        response: the response of the server, once it has come, or None.
+
+    Raises:
+        ValueError: the URL, a subprotocol or a header is not one.
+    """
+
+    __slots__ = ("_head", "_key", "_protocols", "request", "response")
+
+    is_server = False
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        protocols: Sequence[str] = (),
+        headers: HeaderFields = (),
+        max_length: int = DEFAULT_MAX_LENGTH,
+    ) -> None:
+        super().__init__(max_length=max_length)
+        address = parse_url(url)
+        # 4.1: "a nonce consisting of a randomly selected 16-byte value".
+        self._key = base64.b64encode(os.urandom(16)).decode()
+        self._protocols = check_protocols(protocols)
+        self._head: bytes | None = None
+        self.response: Response | None = None
+        fields = Headers(
+            [
+                ("Host", address.authority),
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
+                ("Sec-WebSocket-Key", self._key),
+                ("Sec-WebSocket-Version", PROTOCOL_VERSION),
+            ]
+        )
+        if self._protocols:
+            fields.append("Sec-WebSocket-Protocol", ", ".join(self._protocols))
+        for name, value in Headers(headers):
+            if name.lower() in _RESERVED:
+                raise ValueError(f"the header {name} belongs to the handshake")
+            fields.append(name, value)
+        self.request = Request("GET", address.target, fields)
+
+    def start(self) -> bool:
+        """Send the request. Return False if it was sent before."""
+        if self._head is not None or self.ready_state is not ReadyState.CONNECTING:
+            return False
+        self._head = b""
+        self._send(self.request.serialize())
+        return True
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in bytes: the response head, then frames."""
+        if self.ready_state is not ReadyState.CONNECTING:
+            super().receive_data(data)
+            return
+        head = (self._head or b"") + data
+        self._head = head
+        try:
+            end = find_end_of_head(head, MAX_HEAD_LENGTH)
+            if end is None:
+                return
+            self.response = parse_response(head[:end])
+            self.protocol = check_response(self.response, self._key, self._protocols)
+        except HandshakeError as error:
+            self._refuse(error)
+            return
+        self._head = b""
+        self.ready_state = ReadyState.OPEN
+        self._tell(Open(self.protocol))
+        # A server may send frames in the same segment as its head: they are frames.
+        super().receive_data(head[end:])
+
+    def receive_eof(self) -> None:
+        """Take in the end of the bytes."""
+        if self.ready_state is ReadyState.CONNECTING:
+            self._refuse(HandshakeError("the server closed the connection in the handshake"))
+        else:
+            super().receive_eof()
+
+    def _refuse(self, error: HandshakeError) -> None:
+        self._head = b""
+        self.ready_state = ReadyState.CLOSED
+        self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error))
+

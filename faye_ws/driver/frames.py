@@ -1,0 +1,166 @@
+"""Frames (RFC 6455, 5.2): bytes to frames and back, as pure functions.
+
+     0                   1                   2                   3
+     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+    +-+-+-+-+-------+-+-------------+-------------------------------+
+    |F|R|R|R| opcode|M|  length (7) |   length, 16 or 64 bits, if   |
+    |I|S|S|S|  (4)  |A|             |   the 7 bits say 126 or 127   |
+    |N|V|V|V|       |S|             |                               |
+    | |1|2|3|       |K|             |                               |
+    +-+-+-+-+-------+-+-------------+-------------------------------+
+    |   masking key, if MASK is set     |   payload ...             |
+    +-----------------------------------+---------------------------+
+
+The law of this file: whatever can be said of one frame on its own is checked here, as
+soon as the bytes that say it are there. What depends on the frames before it
+(fragmentation, UTF-8, the length of a message) is the driver's to check.
+
+A frame is a pair of its first byte (FIN, RSV1-3, opcode) and its payload, unmasked.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..constants import (
+    FIN,
+    LENGTH_BITS,
+    MASK_BIT,
+    MAX_CONTROL_PAYLOAD,
+    OPCODE_BITS,
+    RSV_BITS,
+    Opcode,
+)
+from ..errors import MessageTooBig, ProtocolError
+from ..masking import mask
+
+Frame = tuple[int, bytes]
+
+_FIRST_CONTROL_OPCODE = 8
+_OPCODES = frozenset(Opcode)
+# The first bytes of data frames with no reserved bit: nothing in them needs checking.
+_PLAIN_DATA = frozenset(opcode | fin for opcode in (0, 1, 2) for fin in (0, FIN))
+
+
+class FrameHeader(NamedTuple):
+    """The header of a frame whose payload has not come whole.
+
+    `first` is the first byte, `length` the payload's length in bytes, `key` the masking
+    key (empty if unmasked), `start` where the payload begins in the buffer.
+    """
+
+    first: int
+    length: int
+    key: bytes
+    start: int
+
+
+def parse_frames(
+    buffer: bytes, masked: bool, max_length: int, rsv_allowed: int = 0
+) -> tuple[list[Frame], int, FrameHeader | None]:
+    """Parse as many whole frames as `buffer` holds.
+
+    Args:
+        buffer: bytes that begin with a frame.
+        masked: whether frames must be masked (they come from a client) or must not be.
+        max_length: the longest payload allowed, in bytes.
+        rsv_allowed: which of RSV1-3 extensions have given a meaning, as a bit mask.
+
+    Returns:
+        The frames; how many bytes they took; and the header of the frame that follows
+        if it is there but its payload is not.
+
+    Raises:
+        ProtocolError: a frame breaks the rules and no frame stands before it. What
+            came before a violation is returned first, to be handled first.
+    """
+    frames: list[Frame] = []
+    position = 0
+    end = len(buffer)
+    while end - position >= 2:
+        first = buffer[position]
+        second = buffer[position + 1]
+        length = second & LENGTH_BITS
+        start = position + 2
+        try:
+            if first not in _PLAIN_DATA or (second >= MASK_BIT) is not masked:
+                _check_first_bytes(first, second, masked, rsv_allowed)
+            if length > MAX_CONTROL_PAYLOAD:
+                start += 2 if length == 126 else 8
+                if start > end:
+                    break
+                length = _parse_extended_length(buffer[position + 2 : start])
+            if length > max_length:
+                raise MessageTooBig(f"a frame of {length} bytes is over the limit of {max_length}")
+        except ProtocolError:
+            if frames:
+                break
+            raise
+        if masked:
+            start += 4
+            if start > end:
+                break
+            key = buffer[start - 4 : start]
+            if start + length > end:
+                return frames, position, FrameHeader(first, length, key, start)
+            payload = mask(key, buffer[start : start + length])
+        else:
+            if start + length > end:
+                return frames, position, FrameHeader(first, length, b"", start)
+            payload = buffer[start : start + length]
+        frames.append((first, payload))
+        position = start + length
+    return frames, position, None
+
+
+def _check_first_bytes(first: int, second: int, masked: bool, rsv_allowed: int) -> None:
+    opcode = first & OPCODE_BITS
+    if opcode not in _OPCODES:
+        # 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the
+        # WebSocket Connection_."
+        raise ProtocolError(f"unknown opcode 0x{opcode:x}")
+    if first & RSV_BITS & ~rsv_allowed:
+        # 5.2: "If a nonzero value is received and none of the negotiated extensions
+        # defines the meaning of such a nonzero value, the receiving endpoint MUST
+        # _Fail the WebSocket Connection_."
+        raise ProtocolError("a reserved bit is set that no extension has defined")
+    if opcode >= _FIRST_CONTROL_OPCODE:
+        # 5.5: "All control frames MUST have a payload length of 125 bytes or less and
+        # MUST NOT be fragmented."
+        if not first & FIN:
+            raise ProtocolError("a fragmented control frame")
+        if second & LENGTH_BITS > MAX_CONTROL_PAYLOAD:
+            raise ProtocolError("a control frame of more than 125 bytes")
+        if first & RSV_BITS:
+            raise ProtocolError("a control frame with a reserved bit set")
+    if bool(second & MASK_BIT) is not masked:
+        # 5.1: "The server MUST close the connection upon receiving a frame that is not
+        # masked." and "A client MUST close a connection if it detects a masked frame."
+        raise ProtocolError(
+            "a client's frame is not masked" if masked else "a server's frame is masked"
+        )
+
+
+def _parse_extended_length(field: bytes) -> int:
+    # 5.2: "the minimal number of bytes MUST be used to encode the length", and of 64
+    # bits "the most significant bit MUST be 0".
+    length = int.from_bytes(field, "big")
+    if length <= MAX_CONTROL_PAYLOAD or (len(field) == 8 and length <= 0xFFFF):
+        raise ProtocolError("a payload length in more bytes than it needs")
+    if length >> 63:
+        raise ProtocolError("a payload length with its most significant bit set")
+    return length
+
+
+def serialize_frame(first: int, payload: bytes, key: bytes = b"") -> bytes:
+    """Serialize a frame, masked with `key` if there is one (a client's frame)."""
+    length = len(payload)
+    mask_bit = 0
+    if key:
+        mask_bit = MASK_BIT
+        payload = key + mask(key, payload)
+    if length <= MAX_CONTROL_PAYLOAD:
+        return bytes((first, mask_bit | length)) + payload
+    if length <= 0xFFFF:
+        return bytes((first, mask_bit | 126, length >> 8, length & 0xFF)) + payload
+    return bytes((first, mask_bit | 127)) + length.to_bytes(8, "big") + payload

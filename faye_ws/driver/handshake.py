@@ -1,0 +1,200 @@
+"""The opening handshake (RFC 6455, 4), both ends of it, as pure functions.
+
+The law of this file: a handshake is accepted or refused from the request (or response)
+head alone, and every refusal is a `HandshakeError` whose sentence can be shown to the
+peer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from ..constants import HANDSHAKE_GUID, PROTOCOL_VERSION
+from ..errors import HandshakeError, OriginNotAllowed, UnsupportedVersion
+from .http import Headers, Request, Response, has_token, is_token, parse_list
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def compute_accept(key: str) -> str:
+    """Return the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (4.2.2, 5.4)."""
+    digest = hashlib.sha1(key.encode("latin-1") + HANDSHAKE_GUID, usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def is_upgrade(method: str, upgrade: str | None, connection: str | None) -> bool:
+    """Tell whether a request asks for WebSocket at all, of any version."""
+    return (
+        method == "GET"
+        and upgrade is not None
+        and upgrade.strip(" \t").lower() == "websocket"
+        and has_token(connection, "upgrade")
+    )
+
+
+def check_request(request: Request) -> None:
+    """Check that a request is a client's opening handshake (4.2.1).
+
+    Raises:
+        HandshakeError: it is not.
+        UnsupportedVersion: it is one of another version.
+    """
+    headers = request.headers
+    if request.method != "GET":
+        raise HandshakeError("a WebSocket handshake must be a GET request")
+    if request.version in ("HTTP/0.9", "HTTP/1.0"):
+        raise HandshakeError(f"a WebSocket handshake needs HTTP/1.1, not {request.version}")
+    if not headers.get("Host"):
+        raise HandshakeError("the Host header is missing")
+    if (headers.get("Upgrade") or "").lower() != "websocket":
+        raise HandshakeError("the Upgrade header must be 'websocket'")
+    if not has_token(headers.get("Connection"), "upgrade"):
+        raise HandshakeError("the Connection header must have 'Upgrade'")
+    if headers.get("Sec-WebSocket-Version") != PROTOCOL_VERSION:
+        # 4.2.2: "If this version does not match a version understood by the server, the
+        # server MUST abort the WebSocket handshake [...] and instead send an appropriate
+        # HTTP error code (such as 426 Upgrade Required)".
+        raise UnsupportedVersion(f"the Sec-WebSocket-Version must be {PROTOCOL_VERSION}")
+    if not _is_key(headers.get("Sec-WebSocket-Key", "")):
+        raise HandshakeError("the Sec-WebSocket-Key must be 16 bytes in base64")
+    for protocol in parse_list(headers.get("Sec-WebSocket-Protocol")):
+        if not is_token(protocol):
+            raise HandshakeError("the Sec-WebSocket-Protocol is not a list of tokens")
+
+
+def _is_key(key: str | None) -> bool:
+    # 4.2.1: "a base64-encoded [...] value that, when decoded, is 16 bytes in length".
+    try:
+        return len(base64.b64decode(key or "", validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+def check_origin(request: Request, origins: Sequence[str] | str | None) -> None:
+    """Check that the web page a request comes from may connect (10.2).
+
+    Browsers let every page open connections to every host and send the user's cookies
+    along, and only they send an Origin. `None` allows pages of the same host, `"*"` all,
+    a sequence just those origins, such as `"https://example.com"`. A request without an
+    Origin does not come from a page, so it is allowed.
+
+    Raises:
+        OriginNotAllowed: it may not.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None or origins == "*":
+        return
+    if origins is None:
+        # A page cannot set these headers, so the one that a proxy adds is safe to heed.
+        hosts = request.headers.get_all("Host") + parse_list(
+            request.headers.get("X-Forwarded-Host")
+        )
+        allowed = any(_is_same_host(origin, host) for host in hosts)
+    else:
+        allowed = origin.lower() in (known.lower().rstrip("/") for known in origins)
+    if not allowed:
+        raise OriginNotAllowed(f"the origin {origin[:200]} is not allowed")
+
+
+def _is_same_host(origin: str, host: str) -> bool:
+    # A proxy that ends TLS hides the scheme from us: a host without a port has the
+    # default port of whatever scheme the page has.
+    try:
+        page = urlsplit(origin)
+        here = urlsplit(f"{page.scheme}://{host}")
+        default = _DEFAULT_PORTS.get(page.scheme)
+        return (
+            page.hostname is not None
+            and page.hostname == here.hostname
+            and (page.port or default) == (here.port or default)
+        )
+    except ValueError:
+        return False
+
+
+def choose_protocol(request: Request, supported: Sequence[str]) -> str | None:
+    """Choose the subprotocol: the first that the client asks for and we support (4.2.2)."""
+    requested = parse_list(request.headers.get("Sec-WebSocket-Protocol"))
+    return next((protocol for protocol in requested if protocol in supported), None)
+
+
+def accept_response(request: Request, protocol: str | None, extra: Headers) -> Response:
+    """Return the 101 response to a request that has been checked (4.2.2)."""
+    key = request.headers.get("Sec-WebSocket-Key") or ""
+    headers = Headers(
+        [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", compute_accept(key)),
+        ]
+    )
+    if protocol is not None:
+        headers.append("Sec-WebSocket-Protocol", protocol)
+    for name, value in extra:
+        headers.append(name, value)
+    return Response(101, headers)
+
+
+def refuse_response(error: HandshakeError) -> Response:
+    """Return the response that refuses a handshake; the connection ends with it."""
+    body = f"{error}\n".encode("latin-1", errors="replace")
+    headers = Headers(
+        [
+            ("Content-Type", "text/plain; charset=iso-8859-1"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        ]
+    )
+    if isinstance(error, UnsupportedVersion):
+        # 4.4: "the server MUST respond with a |Sec-WebSocket-Version| header field".
+        headers.append("Sec-WebSocket-Version", PROTOCOL_VERSION)
+        # RFC 9110, 15.5.22: a 426 response says which protocol to upgrade to.
+        headers.append("Upgrade", "websocket")
+    return Response(error.status, headers, body)
+
+
+def check_response(response: Response, key: str, protocols: Sequence[str]) -> str | None:
+    """Check that a response is a server's opening handshake (4.1) and return the subprotocol.
+
+    Raises:
+        HandshakeError: it is not.
+    """
+    headers = response.headers
+    if response.status != 101:
+        raise HandshakeError(f"the server answered {response.status_line}")
+    if (headers.get("Upgrade") or "").lower() != "websocket":
+        raise HandshakeError("the server's Upgrade header is not 'websocket'")
+    if not has_token(headers.get("Connection"), "upgrade"):
+        raise HandshakeError("the server's Connection header does not have 'Upgrade'")
+    if headers.get("Sec-WebSocket-Accept") != compute_accept(key):
+        raise HandshakeError("the server's Sec-WebSocket-Accept does not match the key")
+    if headers.get("Sec-WebSocket-Extensions"):
+        raise HandshakeError("the server uses an extension that was not offered")
+    protocol = headers.get("Sec-WebSocket-Protocol")
+    if protocol is not None and protocol not in protocols:
+        raise HandshakeError("the server chose a subprotocol that was not asked for")
+    return protocol
+
+
+def check_protocols(protocols: Sequence[str]) -> tuple[str, ...]:
+    """Return the subprotocols that an application names, as a tuple.
+
+    Raises:
+        TypeError: they are one string, or not strings.
+        ValueError: one is no token, or two are the same (4.1).
+    """
+    if isinstance(protocols, str):
+        raise TypeError(f"protocols must be a list of strings: [{protocols!r}]")
+    names = tuple(protocols)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a subprotocol must be a str, not {type(name).__name__}")
+        if not is_token(name):
+            raise ValueError(f"not a subprotocol: {name!r}")
+    if len(set(names)) != len(names):
+        raise ValueError("the same subprotocol twice")
+    return names

@@ -1,0 +1,195 @@
+"""HTTP heads (RFC 9112), as far as the opening handshake needs them.
+
+The law of this file: a head is bounded before it is parsed and parsed in linear time,
+by splitting and searching; what does not fit the grammar is a `HandshakeError`. Header
+values that go out can't carry a line break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+
+from ..constants import MAX_HEAD_LENGTH, MAX_HEADER_FIELDS
+from ..errors import HandshakeError
+
+_TOKEN_CHARS = frozenset(
+    "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
+_END_OF_HEAD = b"\r\n\r\n"
+
+HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class Headers:
+    """Header fields in their order, found by name whatever its case.
+
+    Raises:
+        ValueError: a name is no token, or a value has a CR, LF or NUL or is not Latin-1.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: HeaderFields = ()) -> None:
+        pairs = fields.items() if isinstance(fields, Mapping) else fields
+        self._fields: list[tuple[str, str]] = []
+        for name, value in pairs:
+            self.append(name, value)
+
+    def append(self, name: str, value: str) -> None:
+        """Add a field, beside any that have the same name."""
+        if not is_token(name):
+            raise ValueError(f"not a header name: {name!r}")
+        value = str(value)
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise ValueError(f"a line break or NUL in the value of {name}")
+        try:
+            value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError(f"the value of {name} is not Latin-1: {value!r}") from None
+        self._fields.append((name, value))
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the value of a field; several of a name are joined by commas (RFC 9110, 5.3)."""
+        values = self.get_all(name)
+        return ", ".join(values) if values else default
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of all fields of a name."""
+        name = name.lower()
+        return [value for field, value in self._fields if field.lower() == name]
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.get_all(name))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._fields!r})"
+
+
+class Request(NamedTuple):
+    """A request head: `target` is the path and query, `version` such as `HTTP/1.1`."""
+
+    method: str
+    target: str
+    headers: Headers
+    version: str = "HTTP/1.1"
+
+    def serialize(self) -> bytes:
+        """Return the bytes of the head."""
+        return _serialize_head(f"{self.method} {self.target} {self.version}", self.headers)
+
+
+class Response(NamedTuple):
+    """A response head, and the body that follows it."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
+    @property
+    def status_line(self) -> str:
+        """The status and its phrase: `101 Switching Protocols`."""
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return f"{self.status} Unknown"
+
+    def serialize(self) -> bytes:
+        """Return the bytes of head and body."""
+        return _serialize_head(f"HTTP/1.1 {self.status_line}", self.headers) + self.body
+
+
+def _serialize_head(first_line: str, headers: Headers) -> bytes:
+    lines = [first_line, *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def find_end_of_head(buffer: bytes, max_length: int = MAX_HEAD_LENGTH) -> int | None:
+    """Return where the head that `buffer` begins with ends, or None if more must come.
+
+    Raises:
+        HandshakeError: it is longer than `max_length` bytes.
+    """
+    end = buffer.find(_END_OF_HEAD, 0, max_length)
+    if end >= 0:
+        return end + len(_END_OF_HEAD)
+    if len(buffer) >= max_length:
+        raise HandshakeError(f"a head of more than {max_length} bytes")
+    return None
+
+
+def parse_request(head: bytes) -> Request:
+    """Parse a request head.
+
+    Raises:
+        HandshakeError: it is not one.
+    """
+    first_line, headers = _parse_head(head)
+    words = first_line.split(" ")
+    if len(words) != 3 or not all(words) or not is_token(words[0]):
+        raise HandshakeError(f"not a request line: {first_line[:100]!r}")
+    method, target, version = words
+    _check_version(version)
+    return Request(method, target, headers, version)
+
+
+def parse_response(head: bytes) -> Response:
+    """Parse a response head.
+
+    Raises:
+        HandshakeError: it is not one.
+    """
+    first_line, headers = _parse_head(head)
+    version, _, rest = first_line.partition(" ")
+    _check_version(version)
+    status = rest[:3]
+    if not (len(status) == 3 and status.isascii() and status.isdigit() and rest[3:4] in ("", " ")):
+        raise HandshakeError(f"not a status line: {first_line[:100]!r}")
+    return Response(int(status), headers)
+
+
+def _check_version(version: str) -> None:
+    name, _, number = version.partition("/")
+    digits = number[:1] + number[2:]
+    if name != "HTTP" or number[1:2] != "." or len(digits) != 2 or not digits.isdigit():
+        raise HandshakeError(f"not a version of HTTP: {version[:100]!r}")
+
+
+def _parse_head(head: bytes) -> tuple[str, Headers]:
+    first_line, *lines = head[: -len(_END_OF_HEAD)].decode("latin-1").split("\r\n")
+    if len(lines) > MAX_HEADER_FIELDS:
+        raise HandshakeError(f"more than {MAX_HEADER_FIELDS} header fields")
+    headers = Headers()
+    for line in lines:
+        name, colon, value = line.partition(":")
+        # RFC 9112, 5.2: a line that begins with white space continues the one before
+        # in obsolete syntax: "A server MUST either reject the message [...]".
+        if not colon:
+            raise HandshakeError(f"not a header field: {line[:100]!r}")
+        try:
+            headers.append(name, value.strip(" \t"))
+        except ValueError as error:
+            raise HandshakeError(str(error)) from None
+    return first_line, headers
+
+
+def is_token(text: str) -> bool:
+    """Tell whether `text` is a token (RFC 9110, 5.6.2)."""
+    return bool(text) and _TOKEN_CHARS.issuperset(text)
+
+
+def parse_list(value: str | None) -> list[str]:
+    """Split a header value at its commas, without empty elements (RFC 9110, 5.6.1)."""
+    return [part for part in (part.strip(" \t") for part in (value or "").split(",")) if part]
+
+
+def has_token(value: str | None, token: str) -> bool:
+    """Tell whether a list of tokens has `token` in it, whatever its case."""
+    return token in (part.lower() for part in parse_list(value))

@@ -1,0 +1,308 @@
+"""RFC 6455 after the opening handshake: frames to messages and back, for both roles.
+
+                  close() sent                      the peer's close told
+    OPEN  ------------------------->  CLOSING  ---------------------------->  CLOSED
+      \\                                                                        ^
+       `------ the peer's close, a violation, the end of the bytes told -------'
+
+The law of this file: a frame's payload is taken in as it comes, so a text that is not
+UTF-8 and a message that grows too long are refused at the first byte that shows it, and
+what is kept of an unfinished message is never more than its bytes.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from typing import NamedTuple
+
+from ..constants import (
+    DEFAULT_MAX_LENGTH,
+    FIN,
+    MAX_CONTROL_PAYLOAD,
+    OPCODE_BITS,
+    CloseCode,
+    Opcode,
+    ReadyState,
+)
+from ..errors import InvalidPayloadData, MessageTooBig, ProtocolError
+from ..masking import mask
+from .base import Driver
+from .closing import check_close, fit_reason, parse_close, serialize_close
+from .events import Close, Event, Message, Ping, Pong
+from .frames import FrameHeader, parse_frames, serialize_frame
+
+_WHOLE_TEXT = FIN | Opcode.TEXT
+_WHOLE_BINARY = FIN | Opcode.BINARY
+_PING = FIN | Opcode.PING
+_PONG = FIN | Opcode.PONG
+_CLOSE = FIN | Opcode.CLOSE
+_FIRST_CONTROL_OPCODE = Opcode.CLOSE
+
+_utf8_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class _PeerClosed(NamedTuple):
+    """The end of the peer's side: its close frame, or 1006 when there was none."""
+
+    code: int
+    reason: str = ""
+
+
+class _Unfinished:
+    """A message of which the last byte has not come."""
+
+    __slots__ = ("data", "decoder")
+
+    def __init__(self, opcode: int) -> None:
+        self.data = bytearray()
+        self.decoder = _utf8_decoder() if opcode == Opcode.TEXT else None
+
+
+class _Arriving(NamedTuple):
+    """A frame of which the header has come and the payload, up to now, only in part."""
+
+    header: FrameHeader
+    received: int
+
+
+class RFC6455(Driver):
+    """The part of the drivers for RFC 6455 that servers and clients share.
+
+    Args:
+        max_length: the longest message accepted, in bytes.
+    """
+
+    __slots__ = ("_arriving", "_ending", "_input", "_unfinished", "max_length")
+
+    version = "hybi-13"
+    is_server: bool
+
+    def __init__(self, *, max_length: int = DEFAULT_MAX_LENGTH) -> None:
+        super().__init__()
+        if max_length < 1:
+            raise ValueError(f"max_length must be at least 1 byte, not {max_length}")
+        self.max_length = max_length
+        self._input = b""
+        self._arriving: _Arriving | None = None
+        self._unfinished: _Unfinished | None = None
+        self._ending: _PeerClosed | ProtocolError | None = None
+
+    # Receiving
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in bytes of frames; those behind the end of the connection are dropped.
+
+        1.4: "After receiving a control frame indicating the connection should be closed,
+        a peer discards any further data received."
+        """
+        if self._ending is not None or self.ready_state is ReadyState.CLOSED:
+            return
+        try:
+            if self._arriving is not None:
+                data = self._receive_payload(self._arriving, data)
+            elif self._input:
+                data = self._input + data
+                self._input = b""
+            if data:
+                self._receive_frames(data)
+        except ProtocolError as error:
+            self._end_input(error)
+
+    def receive_eof(self) -> None:
+        """Take in the end of the bytes: abnormal, unless a close frame came before it."""
+        if self._ending is None and self.ready_state is not ReadyState.CLOSED:
+            self._end_input(_PeerClosed(CloseCode.ABNORMAL_CLOSURE))
+
+    def _end_input(self, ending: _PeerClosed | ProtocolError) -> None:
+        self._ending = ending
+        self._input = b""
+        self._arriving = None
+        self._unfinished = None
+
+    def _receive_frames(self, data: bytes) -> None:
+        while True:
+            frames, taken, header = parse_frames(data, self.is_server, self.max_length)
+            for first, payload in frames:
+                if first == _WHOLE_TEXT and self._unfinished is None:
+                    self._tell(Message(_decode(payload)))
+                elif first == _WHOLE_BINARY and self._unfinished is None:
+                    self._tell(Message(payload))
+                elif first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
+                    self._receive_control(first, payload)
+                    if self._ending is not None:
+                        return
+                else:
+                    message = self._begin_frame(first, len(payload))
+                    self._add_payload(message, payload)
+                    self._end_frame(first, message)
+            if taken == len(data):
+                return
+            data = data[taken:]
+            if header is not None or not frames:
+                break
+        self._keep(data, header, taken)
+
+    def _keep(self, data: bytes, header: FrameHeader | None, taken: int) -> None:
+        if header is None or header.first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
+            self._input = data
+            return
+        self._begin_frame(header.first, header.length)
+        self._receive_payload(_Arriving(header, 0), data[header.start - taken :])
+
+    def _receive_payload(self, arriving: _Arriving, data: bytes) -> bytes:
+        header, received = arriving
+        payload = data[: header.length - received]
+        if header.key:
+            turn = received % 4
+            key = header.key[turn:] + header.key[:turn] if turn else header.key
+            masked_payload, payload = payload, mask(key, payload)
+            received += len(masked_payload)
+        else:
+            received += len(payload)
+        message = self._unfinished
+        assert message is not None
+        self._add_payload(message, payload)
+        if received < header.length:
+            self._arriving = _Arriving(header, received)
+        else:
+            self._arriving = None
+            self._end_frame(header.first, message)
+        return data[len(payload) :]
+
+    def _begin_frame(self, first: int, length: int) -> _Unfinished:
+        opcode = first & OPCODE_BITS
+        message = self._unfinished
+        if opcode != Opcode.CONTINUATION:
+            # 5.4: "The fragments of one message MUST NOT be interleaved between the
+            # fragments of another message".
+            if message is not None:
+                raise ProtocolError("a new message before the last one is finished")
+            message = self._unfinished = _Unfinished(opcode)
+        elif message is None:
+            raise ProtocolError("a continuation frame with no message to continue")
+        if len(message.data) + length > self.max_length:
+            raise MessageTooBig(f"a message over the limit of {self.max_length} bytes")
+        return message
+
+    def _add_payload(self, message: _Unfinished, payload: bytes) -> None:
+        if message.decoder is not None:
+            try:
+                message.decoder.decode(payload)
+            except UnicodeDecodeError:
+                raise InvalidPayloadData("a text message that is not UTF-8") from None
+        message.data += payload
+
+    def _end_frame(self, first: int, message: _Unfinished) -> None:
+        if first & FIN:
+            self._unfinished = None
+            is_text = message.decoder is not None
+            self._tell(Message(_decode(message.data) if is_text else bytes(message.data)))
+
+    def _receive_control(self, first: int, payload: bytes) -> None:
+        if first == _PING:
+            # 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
+            # response, unless it already received a Close frame."
+            self._tell(Ping(payload))
+            self._send_frame(_PONG, payload)
+        elif first == _PONG:
+            self._tell(Pong(payload))
+        else:
+            self._end_input(_PeerClosed(*parse_close(payload)))
+
+    # Telling
+
+    def events(self) -> list[Event]:
+        """Return what has happened since the last call; the end alone and last."""
+        events = self._events
+        if events is not None:
+            self._events = None
+            return events
+        if self._ending is None or self.ready_state is ReadyState.CLOSED:
+            return []
+        return [self._end(self._ending)]
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the end is all that is left to tell: the next `events()` tells it."""
+        return self._ending is not None and self._events is None
+
+    def _end(self, ending: _PeerClosed | ProtocolError) -> Close:
+        self._ending = None
+        if isinstance(ending, ProtocolError):
+            reason = fit_reason(str(ending))
+            self._send_close(ending.code, reason)
+            self.ready_state = ReadyState.CLOSED
+            return Close(ending.code, reason, was_clean=False, error=ending)
+        was_clean = ending.code != CloseCode.ABNORMAL_CLOSURE
+        if was_clean:
+            # 5.5.1: "When sending a Close frame in response, the endpoint typically
+            # echos the status code it received."
+            self._send_close(ending.code)
+        self.ready_state = ReadyState.CLOSED
+        return Close(ending.code, ending.reason, was_clean)
+
+    # Sending
+
+    def text(self, data: str) -> bool:
+        """Send a text message (5.6). Return False, and send nothing, unless open.
+
+        Raises:
+            UnicodeEncodeError: the text has a lone surrogate, which UTF-8 has no bytes for.
+        """
+        return self._send_frame(_WHOLE_TEXT, data.encode())
+
+    def binary(self, data: bytes) -> bool:
+        """Send a binary message (5.6). Return False, and send nothing, unless open."""
+        return self._send_frame(_WHOLE_BINARY, data)
+
+    def ping(self, data: bytes = b"") -> bool:
+        """Send a ping (5.5.2) of at most 125 bytes. Return False unless open."""
+        return self._send_frame(_PING, _check_control(data))
+
+    def pong(self, data: bytes = b"") -> bool:
+        """Send a pong that no ping asked for (5.5.3). Return False unless open."""
+        return self._send_frame(_PONG, _check_control(data))
+
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bool:
+        """Begin the closing handshake (7.1.2); see `closing.check_close` for the codes."""
+        check_close(code, reason, self.is_server)
+        if self.ready_state is not ReadyState.OPEN:
+            return False
+        self._send_close(code, reason)
+        return True
+
+    def fail(self, reason: str = "") -> bool:
+        """Close because of a fault of our own: 1011 (7.4.1), whichever role we have."""
+        if self.ready_state is not ReadyState.OPEN:
+            return False
+        self._send_close(CloseCode.INTERNAL_ERROR, fit_reason(reason))
+        return True
+
+    def _send_close(self, code: int, reason: str = "") -> None:
+        # 5.5.1: "The application MUST NOT send any more data frames after sending a
+        # Close frame."
+        if self._send_frame(_CLOSE, serialize_close(code, reason)):
+            self.ready_state = ReadyState.CLOSING
+
+    def _send_frame(self, first: int, payload: bytes) -> bool:
+        if self.ready_state is not ReadyState.OPEN:
+            return False
+        # 5.3: a client masks with a key that "MUST be derived from a strong source of
+        # entropy", new for each frame.
+        key = b"" if self.is_server else os.urandom(4)
+        self._send(serialize_frame(first, payload, key))
+        return True
+
+
+def _decode(payload: bytes | bytearray) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise InvalidPayloadData("a text message that is not UTF-8") from None
+
+
+def _check_control(data: bytes) -> bytes:
+    if len(data) > MAX_CONTROL_PAYLOAD:
+        raise ValueError(f"a ping or pong of more than {MAX_CONTROL_PAYLOAD} bytes")
+    return data

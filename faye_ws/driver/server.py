@@ -1,0 +1,218 @@
+"""The server's end of RFC 6455, from a request that was read by others or from bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..constants import DEFAULT_MAX_LENGTH, MAX_HEAD_LENGTH, CloseCode, ReadyState
+from ..errors import HandshakeError
+from .base import Driver
+from .events import Close, Connect, Event, Open
+from .handshake import (
+    accept_response,
+    check_origin,
+    check_protocols,
+    check_request,
+    choose_protocol,
+    refuse_response,
+)
+from .http import HeaderFields, Headers, Request, Response, find_end_of_head, parse_request
+from .rfc6455 import RFC6455
+
+
+class RequestServer(RFC6455):
+    """A server's driver for a request whose head has been read, as WSGI servers do.
+
+    Args:
+        request: the request head.
+        protocols: the subprotocols that are supported.
+        headers: header fields to add to the 101 response.
+        origins: which web pages may connect: None for those of the same host, `"*"` for
+            all, or a list of origins.
+        max_length: the longest message accepted, in bytes.
+
+    Attributes:
+        refusal: the response that refuses the request, or None if it is accepted. It is
+            there at once, for servers that write responses themselves; `start()` sends it.
+    """
+
+    __slots__ = ("_acceptance", "_error", "refusal")
+
+    is_server = True
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        protocols: Sequence[str] = (),
+        headers: HeaderFields = (),
+        origins: Sequence[str] | str | None = None,
+        max_length: int = DEFAULT_MAX_LENGTH,
+    ) -> None:
+        super().__init__(max_length=max_length)
+        supported = check_protocols(protocols)
+        extra = Headers(headers)
+        self._acceptance = b""
+        self._error: HandshakeError | None = None
+        self.refusal: Response | None = None
+        try:
+            check_request(request)
+            check_origin(request, origins)
+        except HandshakeError as error:
+            self._error = error
+            self.refusal = refuse_response(error)
+            return
+        self.protocol = choose_protocol(request, supported)
+        self._acceptance = accept_response(request, self.protocol, extra).serialize()
+
+    def start(self) -> bool:
+        """Send the response. Return False if it was sent before; frames come after it.
+
+        After a refusal the connection is to be closed: the event is a `Close` with the
+        `HandshakeError` in it.
+        """
+        if self.ready_state is not ReadyState.CONNECTING:
+            return False
+        if self.refusal is None:
+            self._send(self._acceptance)
+            self._acceptance = b""
+            self.ready_state = ReadyState.OPEN
+            self._tell(Open(self.protocol))
+        else:
+            self._send(self.refusal.serialize())
+            self.ready_state = ReadyState.CLOSED
+            self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(self._error), error=self._error))
+        return True
+
+
+class Server(Driver):
+    """A server's driver for a bare connection: it reads the request head itself.
+
+    The event `Connect` carries the request. Answer it with `start()`, which sends the
+    response, a 101 or a refusal. Bytes that are no request are refused at once.
+
+    Args:
+        options: those of `RequestServer`.
+    """
+
+    __slots__ = ("_buffer", "_driver", "_options")
+
+    version = RequestServer.version
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        # A wrong option should be known now, not when the first client comes.
+        RequestServer(_NO_REQUEST, **options)
+        self._options = options
+        self._buffer = b""
+        self._driver: RequestServer | None = None
+
+    def start(self) -> bool:
+        """Send the response. Return False if there is no request, or it was sent before."""
+        if self._driver is None or not self._driver.start():
+            return False
+        self._driver.receive_data(self._buffer)
+        self._buffer = b""
+        self._follow(self._driver)
+        return True
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in bytes: the request head, then frames."""
+        if self.ready_state is not ReadyState.CONNECTING and self._driver is not None:
+            self._driver.receive_data(data)
+            return
+        if self.ready_state is ReadyState.CLOSED:
+            return
+        self._buffer += data
+        try:
+            if self._driver is not None:
+                self._check_patience()
+                return
+            end = find_end_of_head(self._buffer)
+            if end is None:
+                return
+            request = parse_request(self._buffer[:end])
+        except HandshakeError as error:
+            self._refuse(error)
+            return
+        self._driver = RequestServer(request, **self._options)
+        self._buffer = self._buffer[end:]
+        self._tell(Connect(request))
+
+    def _check_patience(self) -> None:
+        if len(self._buffer) > MAX_HEAD_LENGTH:
+            raise HandshakeError("too much data before the handshake is done")
+
+    def _refuse(self, error: HandshakeError) -> None:
+        self._buffer = b""
+        self._driver = None
+        self._send(refuse_response(error).serialize())
+        self.ready_state = ReadyState.CLOSED
+        self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error))
+
+    def receive_eof(self) -> None:
+        """Take in the end of the bytes."""
+        if self.ready_state is ReadyState.CONNECTING:
+            self.ready_state = ReadyState.CLOSED
+            self._tell(Close(CloseCode.ABNORMAL_CLOSURE))
+        elif self._driver is not None:
+            self._driver.receive_eof()
+
+    def events(self) -> list[Event]:
+        """Return what has happened since the last call; the end alone and last."""
+        events, self._events = self._events, None
+        if events:
+            return events
+        if self._driver is None:
+            return []
+        told = self._driver.events()
+        self._follow(self._driver)
+        return told
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes to send to the peer, once."""
+        data = super().data_to_send()
+        return data + self._driver.data_to_send() if self._driver else data
+
+    def _follow(self, driver: RequestServer) -> None:
+        self.ready_state = driver.ready_state
+        self.protocol = driver.protocol
+
+    def text(self, data: str) -> bool:
+        """Send a text message. Return False, and send nothing, unless open."""
+        return self._driver is not None and self._driver.text(data)
+
+    def binary(self, data: bytes) -> bool:
+        """Send a binary message. Return False, and send nothing, unless open."""
+        return self._driver is not None and self._driver.binary(data)
+
+    def ping(self, data: bytes = b"") -> bool:
+        """Send a ping of at most 125 bytes. Return False unless open."""
+        return self._driver is not None and self._driver.ping(data)
+
+    def pong(self, data: bytes = b"") -> bool:
+        """Send a pong of at most 125 bytes. Return False unless open."""
+        return self._driver is not None and self._driver.pong(data)
+
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bool:
+        """Begin the closing handshake. Return False unless open."""
+        if self._driver is None or not self._driver.close(code, reason):
+            return False
+        self._follow(self._driver)
+        return True
+
+    def fail(self, reason: str = "") -> bool:
+        """Close because of a fault of our own. Return False unless open."""
+        if self._driver is None or not self._driver.fail(reason):
+            return False
+        self._follow(self._driver)
+        return True
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the end is all that is left to tell."""
+        return self._events is None and self._driver is not None and self._driver.is_ending
+
+
+_NO_REQUEST = Request("GET", "/", Headers())

@@ -1,0 +1,69 @@
+"""Every exception of this library, each with the code or status that it stands for.
+
+A peer's fault is never raised at the application: it becomes events, and a
+`ConnectionClosed` where the application waits. What is raised at once is the caller's
+own fault (`ValueError`, `TypeError`) or the server's (`UnsupportedServer`).
+"""
+
+from __future__ import annotations
+
+from .constants import CloseCode
+
+
+class WebSocketError(Exception):
+    """The root of this library's exceptions."""
+
+
+class ProtocolError(WebSocketError):
+    """The peer broke RFC 6455: the connection is failed with `code` (7.1.7)."""
+
+    code = CloseCode.PROTOCOL_ERROR
+
+
+class InvalidPayloadData(ProtocolError):
+    """A text message or close reason that is not UTF-8 (RFC 6455, 8.1)."""
+
+    code = CloseCode.INVALID_FRAME_PAYLOAD_DATA
+
+
+class MessageTooBig(ProtocolError):
+    """A frame or message longer than `max_length` (RFC 6455, 10.4)."""
+
+    code = CloseCode.MESSAGE_TOO_BIG
+
+
+class HandshakeError(WebSocketError):
+    """An opening handshake that is refused; `status` is the HTTP status that says so."""
+
+    status = 400
+
+
+class OriginNotAllowed(HandshakeError):
+    """The request comes from a web page of another origin (RFC 6455, 10.2)."""
+
+    status = 403
+
+
+class UnsupportedVersion(HandshakeError):
+    """A version of the protocol that is not spoken here (RFC 6455, 4.4)."""
+
+    status = 426
+
+
+class ConnectionClosed(WebSocketError):
+    """The connection is closed, so no message can come.
+
+    `code` and `reason` are those of the close event (RFC 6455, 7.1.5 and 7.1.6);
+    `was_clean` tells whether the closing handshake was completed.
+    """
+
+    def __init__(self, code: int, reason: str, was_clean: bool) -> None:
+        said = f"{code} {reason}".strip()
+        super().__init__(f"the connection is closed ({said})")
+        self.code = code
+        self.reason = reason
+        self.was_clean = was_clean
+
+
+class UnsupportedServer(WebSocketError, RuntimeError):
+    """The WSGI server keeps its socket where it can't be reached."""

@@ -1,0 +1,155 @@
+"""What the connections of one hub share.
+
+A hub belongs to the native thread that made it, and so does its reactor: a call from
+another thread is handed over, and its result handed back.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from gevent import get_hub
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub, Waiter
+from gevent.monkey import get_original
+from greenlet import getcurrent
+
+from .heartbeat import Heartbeat
+from .workers import Workers
+
+_T = TypeVar("_T")
+
+# Those of the interpreter, even in a program that is monkey-patched.
+_get_ident: Callable[[], int] = get_original("_thread", "get_ident")
+_allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
+
+_ATTRIBUTE = "_faye_ws_reactor"
+
+
+class Member(Protocol):
+    """A connection, as far as its reactor is concerned."""
+
+    def forked(self) -> None:
+        """Forget the connection, which belongs to the parent process."""
+
+
+class Reactor:
+    """The workers, the heartbeat and the connections of one hub."""
+
+    __slots__ = (
+        "__weakref__",
+        "_made_hub",
+        "_thread",
+        "heartbeat",
+        "hub",
+        "loop",
+        "members",
+        "workers",
+    )
+
+    def __init__(self, hub: Hub, made_hub: bool) -> None:
+        self.hub = hub
+        self._made_hub = made_hub
+        self.loop: Any = hub.loop
+        self.workers = Workers(hub)
+        self.heartbeat = Heartbeat(self.loop)
+        self.members: set[Member] = set()
+        self._thread = _get_ident()
+
+    def is_foreign(self) -> bool:
+        """Tell whether the calling thread is not that of the hub."""
+        return _get_ident() != self._thread
+
+    def leave_thread(self) -> None:
+        """Destroy the hub if the thread had none before; threads that end leave none behind."""
+        if self._made_hub and not self.members:
+            _reactors.discard(self)
+            self.heartbeat.stop()
+            delattr(self.hub, _ATTRIBUTE)
+            self.hub.destroy(destroy_loop=True)
+
+    def hand_over(self, function: Callable[[], _T]) -> _T:
+        """Call a function in the thread of the hub, and return what it returns.
+
+        The calling greenlet waits if its thread has a hub of its own, else the thread
+        does. A hub can't wait, so what it hands over must not raise or return anything.
+        """
+        call = _Call(function)
+        own_hub = get_hub_if_exists()
+        if own_hub is None:
+            lock = _allocate_lock()
+            lock.acquire()
+            self._post(call, lock.release)
+            lock.acquire()
+        elif getcurrent() is own_hub:
+            self._post(call, lambda: None)
+            return None  # type: ignore[return-value]
+        else:
+            waiter: Any = Waiter(own_hub)
+            loop = own_hub.loop
+            self._post(call, lambda: loop.run_callback_threadsafe(waiter.switch, None))
+            waiter.get()
+        result: _T = call.result()
+        return result
+
+    def _post(self, call: _Call, done: Callable[[], None]) -> None:
+        def job() -> None:
+            try:
+                call.run()
+            finally:
+                done()
+
+        self.loop.run_callback_threadsafe(self.workers.run, job)
+
+
+class _Call:
+    """A call that one thread makes for another."""
+
+    __slots__ = ("_error", "_function", "_value")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._value = self._function()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+_reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
+
+
+def current_reactor() -> Reactor:
+    """Return the reactor of the calling thread's hub."""
+    made_hub = get_hub_if_exists() is None
+    hub = get_hub()
+    reactor: Reactor | None = getattr(hub, _ATTRIBUTE, None)
+    if reactor is None:
+        reactor = Reactor(hub, made_hub)
+        setattr(hub, _ATTRIBUTE, reactor)
+        _reactors.add(reactor)
+    return reactor
+
+
+def _clean_after_fork() -> None:
+    # The child has copies of the parent's sockets, and its loop would read them.
+    for reactor in list(_reactors):
+        for member in list(reactor.members):
+            member.forked()
+        reactor.members.clear()
+        reactor.heartbeat.stop()
+        reactor.workers = Workers(reactor.hub)
+
+
+os.register_at_fork(after_in_child=_clean_after_fork)

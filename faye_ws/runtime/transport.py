@@ -1,0 +1,328 @@
+"""Bytes between a non-blocking socket and its owner, moved by the hub.
+
+                 readable                                 write()
+    socket  ------------------>  owner         owner  ------------------>  socket
+             data_received()                     |    what it takes at once
+             eof_received()                      |
+                                                 `->  backlog, sent when writable;
+                                                      then drained()
+
+One read watcher is started once and stays. The end has an order: what is written goes
+out, then our side is shut down, then the peer's bytes are read and dropped until it does
+the same, and only then the socket is closed. (A socket closed with bytes unread answers
+them with a reset, which can overtake the last frames on their way to the peer.)
+
+The law of this file: a callback of the hub never blocks, never raises, and an owner that
+is told `released()` hears nothing after it.
+"""
+
+from __future__ import annotations
+
+import socket as constants
+import ssl
+from enum import Enum
+from typing import Any, Protocol
+
+from ..events import logger
+
+_READ = 1
+_WRITE = 2
+_READ_SIZE = 2**16
+# TLS decrypts a record of 16 KiB at a time.
+_TLS_READS = 4
+# Seconds of silence after which the kernel probes the peer: it costs nothing, keeps
+# middleboxes from forgetting the connection, and finds the dead ones in the end.
+_TCP_KEEPIDLE = 60
+
+
+class Owner(Protocol):
+    """What a transport reports to. None of this may block or raise."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes that have come."""
+
+    def eof_received(self) -> None:
+        """Take note that no more will come."""
+
+    def drained(self) -> None:
+        """Take note that the backlog is gone."""
+
+    def released(self) -> None:
+        """Take note that the transport is done with the socket."""
+
+
+class _Stage(Enum):
+    OPEN = 0
+    FLUSHING = 1  # close() was called, the backlog goes out
+    LINGERING = 2  # our side is shut down, waiting for the peer's end
+    RELEASED = 3
+
+
+class Transport:
+    """A plain socket.
+
+    Args:
+        sock: a connected stream socket.
+        loop: the loop of the hub that is to read it.
+        owner: whom to report to.
+        keep_socket: leave it to others to close the socket at the end; it is shut down.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_eof",
+        "_keep_socket",
+        "_loop",
+        "_owner",
+        "_reader",
+        "_socket",
+        "_stage",
+        "_writer",
+    )
+
+    def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
+        self._socket = sock
+        self._loop = loop
+        self._owner = owner
+        self._keep_socket = keep_socket
+        self._stage = _Stage.OPEN
+        self._eof = False
+        self._backlog: bytearray | None = None
+        self._writer: Any = None
+        self._reader = loop.io(sock.fileno(), _READ)
+        self._reader.start(self._readable)
+
+    @property
+    def backlog(self) -> int:
+        """The bytes that wait for the socket to take them."""
+        return len(self._backlog) if self._backlog is not None else 0
+
+    # Reading
+
+    def pause_reading(self) -> None:
+        """Read no more until `resume_reading`, so that the peer has to wait."""
+        if self._stage is _Stage.OPEN:
+            self._reader.stop()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._stage is not _Stage.RELEASED and not self._eof and not self._reader.active:
+            self._reader.start(self._readable)
+
+    def poll(self) -> None:
+        """Read now what has already come, without waiting for the loop to say so."""
+        if self._stage is _Stage.OPEN and self._reader.active:
+            self._readable()
+
+    def _readable(self) -> None:
+        try:
+            self._read()
+        except BaseException:
+            logger.exception("a connection is dropped because of an error")
+            self.abort()
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(_READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            logger.debug("reading failed: %s", error)
+            data = b""
+            self._break()
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        if self._stage is _Stage.LINGERING:
+            if not data:
+                self._release()
+        elif data:
+            self._owner.data_received(data)
+        elif self._stage is not _Stage.RELEASED:
+            self._eof = True
+            self._reader.stop()
+            if self._stage is _Stage.OPEN:
+                self._owner.eof_received()
+
+    # Writing
+
+    def write(self, data: bytes) -> None:
+        """Send bytes at once as far as the socket takes them, and the rest when it does."""
+        if self._stage is not _Stage.OPEN:
+            return
+        if self._backlog is not None:
+            self._backlog += data
+            return
+        try:
+            sent = self._send(data)
+        except OSError as error:
+            logger.debug("writing failed: %s", error)
+            self._break()
+            return
+        if sent < len(data):
+            self._backlog = bytearray(memoryview(data)[sent:])
+            self._writer = self._loop.io(self._socket.fileno(), _WRITE)
+            self._writer.start(self._writable)
+
+    def _send(self, data: bytes | bytearray) -> int:
+        try:
+            sent: int = self._socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        return sent
+
+    def _writable(self) -> None:
+        try:
+            self._write_backlog()
+        except BaseException:
+            logger.exception("a connection is dropped because of an error")
+            self.abort()
+
+    def _write_backlog(self) -> None:
+        if self._backlog is None:
+            return
+        try:
+            del self._backlog[: self._send(self._backlog)]
+        except OSError as error:
+            logger.debug("writing failed: %s", error)
+            self._break()
+            return
+        if not self._backlog:
+            self._drop_backlog()
+            if self._stage is _Stage.FLUSHING:
+                self._shutdown()
+            else:
+                self._owner.drained()
+
+    def _drop_backlog(self) -> None:
+        self._backlog = None
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer.close()
+            self._writer = None
+
+    def _break(self) -> None:
+        # The peer has reset the connection, or is gone. What it sent before can still be
+        # read, and then the end of it: that is where its owner learns of this.
+        self._drop_backlog()
+        if self._stage is _Stage.OPEN:
+            self.resume_reading()
+            self._owner.drained()
+        else:
+            self._release()
+
+    # Ending
+
+    def close(self) -> None:
+        """Send what waits, tell the peer that it was all, and release the socket when it
+        has said the same. That may take for ever: whoever calls this sets a deadline."""
+        if self._stage is not _Stage.OPEN:
+            return
+        self._stage = _Stage.FLUSHING
+        if self._backlog is None:
+            self._shutdown()
+
+    def _shutdown(self) -> None:
+        self._stage = _Stage.LINGERING
+        try:
+            self._end_output()
+        except (OSError, ValueError) as error:
+            logger.debug("shutting down failed: %s", error)
+            self._release()
+            return
+        if self._eof:
+            self._release()
+        else:
+            self.resume_reading()
+
+    def _end_output(self) -> None:
+        self._socket.shutdown(constants.SHUT_WR)
+
+    def abort(self) -> None:
+        """Release the socket now, whatever waits."""
+        if self._stage is not _Stage.RELEASED:
+            self._release()
+
+    def _release(self) -> None:
+        sock = self._detach()
+        try:
+            if self._keep_socket:
+                # The server writes and reads once more before it closes it, and must not
+                # be heard or wait.
+                sock.shutdown(constants.SHUT_RDWR)
+            else:
+                sock.close()
+        except OSError as error:
+            logger.debug("closing failed: %s", error)
+        self._owner.released()
+
+    def _detach(self) -> Any:
+        self._stage = _Stage.RELEASED
+        self._drop_backlog()
+        self._reader.stop()
+        self._reader.close()
+        sock, self._socket = self._socket, None
+        return sock
+
+    def forget(self) -> None:
+        """Close our copy of a socket that belongs to another process since a fork."""
+        if self._stage is not _Stage.RELEASED:
+            self._detach().close()
+
+
+class TLSTransport(Transport):
+    """A socket that the `ssl` module, or gevent's, has wrapped."""
+
+    __slots__ = ()
+
+    def _read(self) -> None:
+        if self._backlog is not None:
+            # TLS may have to read before it can write.
+            self._write_backlog()
+        for _ in range(_TLS_READS):
+            if self._stage is _Stage.RELEASED or not self._reader.active:
+                return
+            try:
+                data = self._socket.recv(_READ_SIZE)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+                return
+            except (OSError, ValueError) as error:
+                logger.debug("reading failed: %s", error)
+                data = b""
+                self._break()
+            self._receive(data)
+
+    def _send(self, data: bytes | bytearray) -> int:
+        try:
+            sent: int = self._socket.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            return 0
+        return sent
+
+    def _end_output(self) -> None:
+        try:
+            # Sends the close_notify, and then would wait for the peer's.
+            self._socket.unwrap()
+        except (OSError, ValueError) as error:
+            logger.debug("the TLS connection ends: %s", error)
+        super()._end_output()
+
+
+def open_transport(
+    sock: Any, loop: Any, owner: Owner, keep_socket: bool = False
+) -> Transport:
+    """Return the transport for a socket, whatever modes a server has left it in."""
+    sock.settimeout(0.0)
+    for level, option, value in (
+        (constants.IPPROTO_TCP, constants.TCP_NODELAY, 1),
+        (constants.SOL_SOCKET, constants.SO_KEEPALIVE, 1),
+        (constants.IPPROTO_TCP, getattr(constants, "TCP_KEEPIDLE", None), _TCP_KEEPIDLE),
+    ):
+        try:
+            if option is not None:
+                sock.setsockopt(level, option, value)
+        except OSError as error:
+            # A UNIX socket has no such options.
+            logger.debug("setting an option failed: %s", error)
+    cls = TLSTransport if hasattr(sock, "unwrap") else Transport
+    return cls(sock, loop, owner, keep_socket)

@@ -1,0 +1,147 @@
+"""The server's end of a WebSocket connection: a response to a WSGI request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from gevent import GreenletExit
+
+from .connection import Connection
+from .constants import (
+    DEFAULT_CLOSE_TIMEOUT,
+    DEFAULT_MAX_BACKLOG,
+    DEFAULT_MAX_LENGTH,
+    DEFAULT_PING_TIMEOUT,
+    CloseCode,
+)
+from .driver.http import HeaderFields
+from .driver.server import RequestServer
+from .wsgi.request import Environ, is_websocket, read_request, read_url
+from .wsgi.socket import take_socket
+
+StartResponse = Callable[..., Any]
+
+
+class WebSocket(Connection):
+    """A WebSocket connection that a WSGI request asks for, and the response to it.
+
+    Return `ws(environ, start_response)` from a WSGI application, or `ws` from a Flask view.
+    The connection opens then, or with the first call that waits for it, such as
+    `receive()`. A request that is not a proper handshake is refused with a 4xx response.
+
+    Args:
+        environ: the environ of the request.
+        protocols: the subprotocols that are supported; the first that the client names of
+            them is used.
+        headers: header fields to add to the 101 response.
+        max_length: the longest message accepted, in bytes; a longer one is 1009.
+        origins: which web pages may connect: None for those of the same host, `"*"` for
+            all, or a list of origins such as `"https://example.com"`. Others get a 403.
+        ping: send a ping every so many seconds; None for never.
+        ping_timeout: drop a peer that stays silent so many seconds after a ping; None for
+            never.
+        close_timeout: how many seconds the closing handshake may take.
+        max_backlog: bytes that may wait for a slow peer before `send` waits.
+
+    Raises:
+        TypeError, ValueError: an option is not what it should be.
+    """
+
+    __slots__ = ("_environ", "_keeps_server")
+
+    _driver: RequestServer
+
+    def __init__(
+        self,
+        environ: Environ,
+        *,
+        protocols: Sequence[str] = (),
+        headers: HeaderFields = (),
+        max_length: int = DEFAULT_MAX_LENGTH,
+        origins: Sequence[str] | str | None = None,
+        ping: float | None = None,
+        ping_timeout: float | None = DEFAULT_PING_TIMEOUT,
+        close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
+        max_backlog: int = DEFAULT_MAX_BACKLOG,
+    ) -> None:
+        driver = RequestServer(
+            read_request(environ),
+            protocols=protocols,
+            headers=headers,
+            origins=origins,
+            max_length=max_length,
+        )
+        super().__init__(
+            driver,
+            read_url(environ),
+            ping=ping,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_backlog=max_backlog,
+        )
+        # Let go when the connection opens: an environ is large.
+        self._environ: Environ | None = environ
+        self._keeps_server = False
+
+    @staticmethod
+    def is_websocket(environ: Environ) -> bool:
+        """Tell whether a request asks for WebSocket."""
+        return is_websocket(environ)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Open the connection: the WSGI application that answers the request.
+
+        Raises:
+            UnsupportedServer: the server's socket can't be reached.
+        """
+        self._open()
+        refusal = self._driver.refusal
+        if refusal is not None:
+            start_response(refusal.status_line, list(refusal.headers))
+            return [refusal.body]
+        # We have sent the head ourselves. The server's goes to a dead socket: this is for
+        # its access log.
+        start_response("101 Switching Protocols", [])
+        return _Hold(self) if self._keeps_server else []
+
+    def _open(self) -> None:
+        environ, self._environ = self._environ, None
+        if environ is None:
+            return
+        if self._driver.refusal is None:
+            sock, early, detached = take_socket(environ)
+            self._keeps_server = not detached
+            self._attach(sock, early, keep_socket=not detached)
+        else:
+            self._driver.start()
+            self._take()
+            self._run_listeners()
+
+    def _hold(self) -> None:
+        """Wait until the socket is not needed any more. For servers that close it then."""
+        reactor = self._reactor
+        assert reactor is not None
+        try:
+            while self._transport is not None:
+                self._wait(None)
+        except GreenletExit:
+            # The server is being stopped.
+            self.close(CloseCode.GOING_AWAY)
+        finally:
+            if self._transport is not None:
+                self._transport.abort()
+            reactor.leave_thread()
+
+
+class _Hold:
+    """A response without a body that lasts as long as the connection."""
+
+    __slots__ = ("_websocket",)
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._websocket._hold()
+        return iter(())
