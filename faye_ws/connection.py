@@ -68,6 +68,7 @@ _MAX_PINGS = 256
 
 _CLEAN_CODES = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
 _NEVER = float("inf")
+_OPEN = ReadyState.OPEN
 
 
 class Connection(EventTarget):
@@ -89,6 +90,8 @@ class Connection(EventTarget):
         "_driver",
         "_end_deadline",
         "_heard",
+        "_hears_data",
+        "_hears_messages",
         "_inbox_weight",
         "_listening",
         "_max_backlog",
@@ -104,6 +107,7 @@ class Connection(EventTarget):
         "_serving",
         "_silence_deadline",
         "_slot",
+        "_stalled",
         "_transport",
         "_waiting",
         "url",
@@ -131,8 +135,8 @@ class Connection(EventTarget):
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
         max_backlog: int = DEFAULT_MAX_BACKLOG,
     ) -> None:
-        self._listening = False
         super().__init__()
+        self._listening = self._hears_messages = self._hears_data = False
         self.url = url
         self._driver = driver
         self._ping = _check_seconds("ping", ping)
@@ -158,6 +162,7 @@ class Connection(EventTarget):
         self._pings: list[tuple[bytes, Callable[[], object] | None]] | None = None
         self._waiting: WaitQueue | None = None
         self._paused = False
+        self._stalled = False
         # Where it is: a worker runs listeners; a message was received and not yet
         # answered; bytes sent that are held together (None: they go out at once).
         self._busy = False
@@ -421,7 +426,8 @@ class Connection(EventTarget):
         self._inbox_weight -= len(message) + _MESSAGE_WEIGHT
         if not messages:
             self._messages = None
-            self._govern_reading()
+            if self._stalled:
+                self._govern_reading()
         return message
 
     # A stream
@@ -531,7 +537,8 @@ class Connection(EventTarget):
             assert self._reactor is not None
             self._busy = True
             self._reactor.workers.run(self._work)
-        self._govern_reading()
+        if self._inbox_weight > _MAX_INBOX:
+            self._govern_reading()
 
     def _advance_soon(self) -> None:
         if self._reactor is not None:
@@ -542,20 +549,18 @@ class Connection(EventTarget):
 
     def _may_dispatch(self) -> bool:
         # As in the DOM, listeners hear no messages once we have begun to close.
-        return (
-            self._listening
-            and not self._paused
-            and self._driver.ready_state is ReadyState.OPEN
-        )
+        return self._listening and not self._paused and self._driver.ready_state is _OPEN
 
     def _take(self) -> None:
-        driver = self._driver
-        while not driver.is_ending or self._may_end():
-            events = driver.events()
-            if not events:
-                return
-            self._sort(events)
-        if self._end_deadline == _NEVER:
+        if not self._driver.is_ending:
+            self._sort(self._driver.events())
+        if self._driver.is_ending:
+            self._take_end()
+
+    def _take_end(self) -> None:
+        if self._may_end():
+            self._sort(self._driver.events())
+        elif self._end_deadline == _NEVER:
             self._end_deadline = time.monotonic() + _END_GRACE
             self._set_heartbeat()
 
@@ -563,7 +568,7 @@ class Connection(EventTarget):
         # The end waits until the application has answered what came before it, if it
         # still can and takes no longer than its time.
         return (
-            self._driver.ready_state is not ReadyState.OPEN
+            self._driver.ready_state is not _OPEN
             or not (self._messages or self._busy or self._serving)
             or time.monotonic() >= self._end_deadline
         )
@@ -581,7 +586,7 @@ class Connection(EventTarget):
                 self._finish(event)
 
     def _add_message(self, data: str | bytes) -> None:
-        if self._driver.ready_state is not ReadyState.OPEN and (
+        if self._driver.ready_state is not _OPEN and (
             self._listening or self._is_inbox_full()
         ):
             # Nobody is going to hear it, and the peer's close is still to come.
@@ -662,7 +667,8 @@ class Connection(EventTarget):
                 self._dispatch_message(self._next_message())
             else:
                 self._busy = False
-                self._take()
+                if self._driver.is_ending:
+                    self._take_end()
                 if not self._has_work():
                     return
                 self._busy = True
@@ -677,13 +683,15 @@ class Connection(EventTarget):
         return self._may_dispatch()
 
     def _dispatch_message(self, data: str | bytes) -> None:
-        self.dispatch_event(MessageEvent("message", self, data))
-        if self._has_listener("data"):
+        if self._hears_messages:
+            self.dispatch_event(MessageEvent("message", self, data))
+        if self._hears_data:
             self.dispatch_event(MessageEvent("data", self, data))
 
     def _listener_raised(self, error: BaseException) -> None:
-        if isinstance(error, GreenletExit):
-            logger.debug("a listener was killed")
+        if isinstance(error, (GreenletExit, ConnectionClosed)):
+            # Killed, or ended by the end of the connection: that is no fault.
+            logger.debug("a listener ended: %r", error)
         else:
             logger.error("a listener raised", exc_info=error)
         if self._driver.fail("a listener raised"):
@@ -696,7 +704,9 @@ class Connection(EventTarget):
     def _set_listeners(self, listeners: tuple[tuple[str, Listener, Any], ...]) -> None:
         super()._set_listeners(listeners)
         was_listening = self._listening
-        self._listening = self._has_listener("message") or self._has_listener("data")
+        self._hears_messages = self._has_listener("message")
+        self._hears_data = self._has_listener("data")
+        self._listening = self._hears_messages or self._hears_data
         if self._listening and not was_listening and self._messages:
             self._advance_soon()
 
@@ -707,7 +717,8 @@ class Connection(EventTarget):
         transport = self._transport
         if transport is None:
             return
-        if self._paused or self._backlogged or self._is_inbox_full():
+        self._stalled = self._paused or self._backlogged or self._is_inbox_full()
+        if self._stalled:
             transport.pause_reading()
         else:
             transport.resume_reading()

@@ -7,6 +7,8 @@ own fault (`ValueError`, `TypeError`) or the server's (`UnsupportedServer`).
 
 from __future__ import annotations
 
+import errno
+
 from .constants import CloseCode
 
 
@@ -50,19 +52,23 @@ class UnsupportedVersion(HandshakeError):
     status = 426
 
 
-class ConnectionClosed(WebSocketError):
+class ConnectionClosed(WebSocketError, ConnectionError):
     """The connection is closed, so no message can come.
 
     `code` and `reason` are those of the close event (RFC 6455, 7.1.5 and 7.1.6);
-    `was_clean` tells whether the closing handshake was completed.
+    `was_clean` tells whether the closing handshake was completed. To a WSGI server it is a
+    client that has hung up: the `errno` is `EPIPE`.
     """
 
     def __init__(self, code: int, reason: str, was_clean: bool) -> None:
-        said = f"{code} {reason}".strip()
-        super().__init__(f"the connection is closed ({said})")
+        super().__init__(errno.EPIPE, "the connection is closed")
         self.code = code
         self.reason = reason
         self.was_clean = was_clean
+
+    def __str__(self) -> str:
+        said = f"{int(self.code)} {self.reason}".strip()
+        return f"the connection is closed ({said})"
 
 
 class UnsupportedServer(WebSocketError, RuntimeError):

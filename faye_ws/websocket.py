@@ -110,7 +110,7 @@ class WebSocket(Connection):
         if environ is None:
             return
         if self._driver.refusal is None:
-            sock, early, detached = take_socket(environ)
+            sock, early, detached = take_socket(environ, self._server_wrote)
             self._keeps_server = not detached
             self._attach(sock, early, keep_socket=not detached)
         else:
@@ -118,10 +118,28 @@ class WebSocket(Connection):
             self._take()
             self._run_listeners()
 
+    def _server_wrote(self, head: bytes) -> None:
+        """Take note of a response of the server's own, which nobody will get to see.
+
+        Any but the 101 says that the application has failed since it took the connection.
+        """
+        if b" 101 " in head:
+            return
+        if self._driver.fail("the application raised"):
+            self._begin_closing()
+        if self._keeps_server:
+            # Nobody will run the hub of this thread for us any more.
+            self._drop()
+            self._take()
+            self._run_listeners()
+            self._leave_thread()
+
+    def _leave_thread(self) -> None:
+        if self._reactor is not None:
+            self._reactor.leave_thread()
+
     def _hold(self) -> None:
         """Wait until the socket is not needed any more. For servers that close it then."""
-        reactor = self._reactor
-        assert reactor is not None
         try:
             while self._transport is not None:
                 self._wait(None)
@@ -129,9 +147,12 @@ class WebSocket(Connection):
             # The server is being stopped.
             self.close(CloseCode.GOING_AWAY)
         finally:
-            if self._transport is not None:
-                self._transport.abort()
-            reactor.leave_thread()
+            self._release()
+
+    def _release(self) -> None:
+        if self._transport is not None:
+            self._drop()
+        self._leave_thread()
 
 
 class _Hold:
@@ -144,4 +165,8 @@ class _Hold:
 
     def __iter__(self) -> Iterator[bytes]:
         self._websocket._hold()
-        return iter(())
+        yield from ()
+
+    def close(self) -> None:
+        """Take note that the server is done with the response, heard to its end or not."""
+        self._websocket._release()

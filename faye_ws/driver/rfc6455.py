@@ -37,7 +37,10 @@ _WHOLE_BINARY = FIN | Opcode.BINARY
 _PING = FIN | Opcode.PING
 _PONG = FIN | Opcode.PONG
 _CLOSE = FIN | Opcode.CLOSE
-_FIRST_CONTROL_OPCODE = Opcode.CLOSE
+_FIRST_CONTROL_OPCODE = int(Opcode.CLOSE)
+# Members of an enum are slow to look up, and these are looked up for every message.
+_OPEN = ReadyState.OPEN
+_CLOSED = ReadyState.CLOSED
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -96,7 +99,7 @@ class RFC6455(Driver):
         1.4: "After receiving a control frame indicating the connection should be closed,
         a peer discards any further data received."
         """
-        if self._ending is not None or self.ready_state is ReadyState.CLOSED:
+        if self._ending is not None or self.ready_state is _CLOSED:
             return
         try:
             if self._arriving is not None:
@@ -111,7 +114,7 @@ class RFC6455(Driver):
 
     def receive_eof(self) -> None:
         """Take in the end of the bytes: abnormal, unless a close frame came before it."""
-        if self._ending is None and self.ready_state is not ReadyState.CLOSED:
+        if self._ending is None and self.ready_state is not _CLOSED:
             self._end_input(_PeerClosed(CloseCode.ABNORMAL_CLOSURE))
 
     def _end_input(self, ending: _PeerClosed | ProtocolError) -> None:
@@ -218,7 +221,7 @@ class RFC6455(Driver):
         if events is not None:
             self._events = None
             return events
-        if self._ending is None or self.ready_state is ReadyState.CLOSED:
+        if self._ending is None or self.ready_state is _CLOSED:
             return []
         return [self._end(self._ending)]
 
@@ -267,14 +270,14 @@ class RFC6455(Driver):
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bool:
         """Begin the closing handshake (7.1.2); see `closing.check_close` for the codes."""
         check_close(code, reason, self.is_server)
-        if self.ready_state is not ReadyState.OPEN:
+        if self.ready_state is not _OPEN:
             return False
         self._send_close(code, reason)
         return True
 
     def fail(self, reason: str = "") -> bool:
         """Close because of a fault of our own: 1011 (7.4.1), whichever role we have."""
-        if self.ready_state is not ReadyState.OPEN:
+        if self.ready_state is not _OPEN:
             return False
         self._send_close(CloseCode.INTERNAL_ERROR, fit_reason(reason))
         return True
@@ -286,7 +289,7 @@ class RFC6455(Driver):
             self.ready_state = ReadyState.CLOSING
 
     def _send_frame(self, first: int, payload: bytes) -> bool:
-        if self.ready_state is not ReadyState.OPEN:
+        if self.ready_state is not _OPEN:
             return False
         # 5.3: a client masks with a key that "MUST be derived from a strong source of
         # entropy", new for each frame.

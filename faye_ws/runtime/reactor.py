@@ -66,6 +66,7 @@ class Reactor:
     def leave_thread(self) -> None:
         """Destroy the hub if the thread had none before; threads that end leave none behind."""
         if self._made_hub and not self.members:
+            self._made_hub = False
             _reactors.discard(self)
             self.heartbeat.stop()
             delattr(self.hub, _ATTRIBUTE)

@@ -58,6 +58,10 @@ class _Stage(Enum):
     RELEASED = 3
 
 
+# Members of an enum are slow to look up, and this is looked up for every read.
+_OPEN = _Stage.OPEN
+
+
 class Transport:
     """A plain socket.
 
@@ -101,7 +105,7 @@ class Transport:
 
     def pause_reading(self) -> None:
         """Read no more until `resume_reading`, so that the peer has to wait."""
-        if self._stage is _Stage.OPEN:
+        if self._stage is _OPEN:
             self._reader.stop()
 
     def resume_reading(self) -> None:
@@ -111,13 +115,13 @@ class Transport:
 
     def poll(self) -> None:
         """Read now what has already come, without waiting for the loop to say so."""
-        if self._stage is _Stage.OPEN and self._reader.active:
+        if self._stage is _OPEN and self._reader.active:
             self._readable()
 
     def _readable(self) -> None:
         try:
             self._read()
-        except BaseException:
+        except Exception:
             logger.exception("a connection is dropped because of an error")
             self.abort()
 
@@ -130,7 +134,10 @@ class Transport:
             logger.debug("reading failed: %s", error)
             data = b""
             self._break()
-        self._receive(data)
+        if data and self._stage is _OPEN:
+            self._owner.data_received(data)
+        else:
+            self._receive(data)
 
     def _receive(self, data: bytes) -> None:
         if self._stage is _Stage.LINGERING:
@@ -141,14 +148,14 @@ class Transport:
         elif self._stage is not _Stage.RELEASED:
             self._eof = True
             self._reader.stop()
-            if self._stage is _Stage.OPEN:
+            if self._stage is _OPEN:
                 self._owner.eof_received()
 
     # Writing
 
     def write(self, data: bytes) -> None:
         """Send bytes at once as far as the socket takes them, and the rest when it does."""
-        if self._stage is not _Stage.OPEN:
+        if self._stage is not _OPEN:
             return
         if self._backlog is not None:
             self._backlog += data
@@ -174,7 +181,7 @@ class Transport:
     def _writable(self) -> None:
         try:
             self._write_backlog()
-        except BaseException:
+        except Exception:
             logger.exception("a connection is dropped because of an error")
             self.abort()
 
@@ -205,7 +212,7 @@ class Transport:
         # The peer has reset the connection, or is gone. What it sent before can still be
         # read, and then the end of it: that is where its owner learns of this.
         self._drop_backlog()
-        if self._stage is _Stage.OPEN:
+        if self._stage is _OPEN:
             self.resume_reading()
             self._owner.drained()
         else:
@@ -216,7 +223,7 @@ class Transport:
     def close(self) -> None:
         """Send what waits, tell the peer that it was all, and release the socket when it
         has said the same. That may take for ever: whoever calls this sets a deadline."""
-        if self._stage is not _Stage.OPEN:
+        if self._stage is not _OPEN:
             return
         self._stage = _Stage.FLUSHING
         if self._backlog is None:

@@ -2,15 +2,19 @@
 
 Where a server keeps it:
 
-    gevent's pywsgi      environ["wsgi.input"] is a buffered reader over it
-    gunicorn, any worker environ["gunicorn.socket"]
-    Werkzeug             environ["werkzeug.socket"]
+    gevent's pywsgi       environ["wsgi.input"] is a buffered reader over it
+    gunicorn, any worker  environ["gunicorn.socket"]
+    Werkzeug              environ["werkzeug.socket"]
 
-A gevent socket without TLS is detached: its descriptor becomes ours, and in the server's
-hands stays a socket that is dead. So the response can end at once, and the server frees
-its greenlet, its buffers and the environ, while nothing that it still reads or writes can
-reach the connection. Any other socket the server would close too early, or it is a part of
-the TLS connection: there the response lasts as long as the connection.
+Nothing but frames may follow the handshake, so the server is silenced: what it still
+writes goes nowhere, as if the client had hung up. (It does write: a head for the 101, of
+which only the line in its access log is wanted, or the page that says that the application
+has failed.)
+
+A gevent socket without TLS is also detached: its descriptor is ours alone, the response
+can end at once, and the server frees its greenlet, its buffers and the environ. Any other
+socket the server would close too early, or it is a part of the TLS connection: there the
+response lasts as long as the connection.
 
 The law of this file: the attributes of servers that no documentation promises are used
 here and nowhere else.
@@ -20,16 +24,22 @@ from __future__ import annotations
 
 import _socket
 import errno
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
+from weakref import WeakKeyDictionary
 
 import gevent.socket
 
 from ..errors import UnsupportedServer
 from .request import Environ
 
+# Called with the first bytes of what a silenced server writes.
+OnWrite = Callable[[bytes], None]
+
 
 class TakenSocket(NamedTuple):
-    """A socket, the bytes of it that the server had read already, and whether it is ours
+    """A socket; the bytes of it that the server had read already; and whether it is ours
     alone, because the server's socket object was detached from it."""
 
     socket: Any
@@ -37,11 +47,15 @@ class TakenSocket(NamedTuple):
     detached: bool
 
 
-def take_socket(environ: Environ) -> TakenSocket:
+def take_socket(environ: Environ, on_write: OnWrite) -> TakenSocket:
     """Take the socket of a request from its server.
 
+    Args:
+        environ: the environ of the request.
+        on_write: called when the server writes to the socket all the same.
+
     Raises:
-        UnsupportedServer: it is where it can't be reached.
+        UnsupportedServer: the socket is where it can't be reached.
     """
     if "gunicorn.socket" in environ:
         sock = environ["gunicorn.socket"]
@@ -62,8 +76,13 @@ def take_socket(environ: Environ) -> TakenSocket:
         early = _drain_reader(reader, sock)
         may_detach = True
     if may_detach and type(sock) is gevent.socket.socket:
-        return TakenSocket(_detach(sock), early, True)
-    return TakenSocket(sock, early, False)
+        family, kind, proto = sock.family, sock.type, sock.proto
+        ours = _socket.socket(family, kind, proto, fileno=sock.detach())
+        _silence(sock, on_write)
+        return TakenSocket(ours, early, detached=True)
+    live = _LiveSocket(sock)
+    _silence(sock, on_write)
+    return TakenSocket(live, early, detached=False)
 
 
 def _refuse(environ: Environ) -> NoReturn:
@@ -90,41 +109,42 @@ def _drain_gunicorn(body: Any) -> bytes:
     return unreader.buf.getvalue() if unreader is not None else b""
 
 
-def _detach(sock: Any) -> Any:
-    family, kind, proto = sock.family, sock.type, sock.proto
-    ours = _socket.socket(family, kind, proto, fileno=sock.detach())
-    sock._sock = _DeadSocket(family, kind, proto)
-    return ours
+class _LiveSocket:
+    """The methods that a silenced socket had before, for us."""
+
+    __slots__ = ("__dict__",)
+
+    def __init__(self, sock: Any) -> None:
+        cls = type(sock)
+        names = ["close", "fileno", "recv", "send", "setsockopt", "settimeout", "shutdown"]
+        if hasattr(sock, "unwrap"):
+            names.append("unwrap")
+        for name in names:
+            self.__dict__[name] = partial(getattr(cls, name), sock)
 
 
-class _DeadSocket:
-    """What a server holds instead of a socket: as if the client had hung up."""
-
-    __slots__ = ("family", "proto", "type")
-
-    def __init__(self, family: int, kind: int, proto: int) -> None:
-        self.family = family
-        self.type = kind
-        self.proto = proto
-
-    def recv(self, *args: Any) -> bytes:
-        return b""
-
-    def recv_into(self, *args: Any) -> int:
-        return 0
-
-    def fileno(self) -> int:
-        return -1
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def detach(self) -> int:
-        return -1
-
-    def __getattr__(self, name: str) -> Any:
-        return _broken_pipe
+_on_write: WeakKeyDictionary[Any, OnWrite] = WeakKeyDictionary()
 
 
-def _broken_pipe(*args: Any) -> NoReturn:
+def _silence(sock: Any, on_write: OnWrite) -> None:
+    """Let all writes to a socket fail, but for those through a `_LiveSocket` made before."""
+    _on_write[sock] = on_write
+    # A socket has no attributes of its own to set, but its class can be changed.
+    sock.__class__ = _silenced_class(type(sock))
+
+
+_silenced_classes: dict[type, type] = {}
+
+
+def _silenced_class(cls: type) -> type:
+    if cls not in _silenced_classes:
+        methods = dict.fromkeys(("send", "sendall", "sendfile", "write"), _swallow)
+        _silenced_classes[cls] = type(cls.__name__, (cls,), {"__slots__": (), **methods})
+    return _silenced_classes[cls]
+
+
+def _swallow(sock: Any, data: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    on_write = _on_write.pop(sock, None)
+    if on_write is not None and isinstance(data, (bytes, bytearray, memoryview)):
+        on_write(bytes(data[:16]))
     raise BrokenPipeError(errno.EPIPE, "the socket was taken for a WebSocket")
