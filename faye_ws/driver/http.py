@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
+from itertools import chain
 from typing import NamedTuple
 
 from ..constants import MAX_HEAD_LENGTH, MAX_HEADER_FIELDS
@@ -23,7 +24,7 @@ HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class Headers:
-    """Header fields in their order, found by name whatever its case.
+    """Header fields, found by name whatever its case; those of one name keep their order.
 
     Raises:
         ValueError: a name is no token, or a value has a CR, LF or NUL or is not Latin-1.
@@ -33,7 +34,7 @@ class Headers:
 
     def __init__(self, fields: HeaderFields = ()) -> None:
         pairs = fields.items() if isinstance(fields, Mapping) else fields
-        self._fields: list[tuple[str, str]] = []
+        self._fields: dict[str, list[tuple[str, str]]] = {}
         for name, value in pairs:
             self.append(name, value)
 
@@ -44,33 +45,30 @@ class Headers:
         value = str(value)
         if "\r" in value or "\n" in value or "\0" in value:
             raise ValueError(f"a line break or NUL in the value of {name}")
-        try:
-            value.encode("latin-1")
-        except UnicodeEncodeError:
-            raise ValueError(f"the value of {name} is not Latin-1: {value!r}") from None
-        self._fields.append((name, value))
+        if not value.isascii() and max(value) > "\xff":
+            raise ValueError(f"the value of {name} is not Latin-1: {value!r}")
+        self._fields.setdefault(name.lower(), []).append((name, value))
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of a field; several of a name are joined by commas (RFC 9110, 5.3)."""
-        values = self.get_all(name)
-        return ", ".join(values) if values else default
+        fields = self._fields.get(name.lower())
+        return ", ".join([value for _, value in fields]) if fields else default
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of all fields of a name."""
-        name = name.lower()
-        return [value for field, value in self._fields if field.lower() == name]
+        return [value for _, value in self._fields.get(name.lower(), ())]
 
     def __contains__(self, name: str) -> bool:
-        return bool(self.get_all(name))
+        return name.lower() in self._fields
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._fields)
+        return chain.from_iterable(self._fields.values())
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return sum(map(len, self._fields.values()))
 
     def __repr__(self) -> str:
-        return f"Headers({self._fields!r})"
+        return f"Headers({list(self)!r})"
 
 
 class Request(NamedTuple):
