@@ -666,7 +666,7 @@ class Connection(EventTarget):
             elif self._messages and self._is_message_next():
                 self._dispatch_message(self._next_message())
             else:
-                self._busy = False
+                self._busy = self._serving = False
                 if self._driver.is_ending:
                     self._take_end()
                 if not self._has_work():

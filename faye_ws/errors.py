@@ -34,6 +34,12 @@ class MessageTooBig(ProtocolError):
     code = CloseCode.MESSAGE_TOO_BIG
 
 
+class ExtensionError(ProtocolError):
+    """An extension can make nothing of a message (RFC 6455, 9)."""
+
+    code = CloseCode.MANDATORY_EXTENSION
+
+
 class HandshakeError(WebSocketError):
     """An opening handshake that is refused; `status` is the HTTP status that says so."""
 

@@ -103,6 +103,7 @@ class WebSocket(Connection):
         # We have sent the head ourselves. The server's goes to a dead socket: this is for
         # its access log.
         start_response("101 Switching Protocols", [])
+        self._serving = False
         return _Hold(self) if self._keeps_server else []
 
     def _open(self) -> None:

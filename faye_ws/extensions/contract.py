@@ -1,0 +1,129 @@
+"""What an extension is: the contract between extensions and the drivers.
+
+An extension is an object with a name, the RSV bits it claims, and a way to make sessions.
+A session belongs to one connection: it takes part in the negotiation, and then each
+message passes through it, incoming and outgoing.
+
+     application  -->  A  -->  B  -->  C  -->  frames
+     application  <--  A  <--  B  <--  C  <--  frames
+
+An example, whole: an extension that reverses the bytes of every binary message.
+
+    class Reverse:
+        name = "reverse"
+        type = "permessage"
+        rsv1, rsv2, rsv3 = False, False, False
+
+        def create_client_session(self):
+            return ReverseSession()
+
+        def create_server_session(self, offers):
+            return ReverseSession()
+
+    class ReverseSession:
+        def generate_offer(self):
+            return {}
+
+        def activate(self, params):
+            return not params
+
+        def generate_response(self):
+            return {}
+
+        def process_incoming_message(self, message):
+            if message.opcode == 2:
+                message.data = message.data[::-1]
+            return message
+
+        process_outgoing_message = process_incoming_message
+
+        def close(self):
+            pass
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from .header import Parameters
+
+
+class Message:
+    """A message on its way between the application and its frames.
+
+    Attributes:
+        opcode: 1 for text, 2 for binary.
+        data: its bytes.
+        rsv1, rsv2, rsv3: the reserved bits of its first frame.
+        max_length: of an incoming message, how many bytes it may have for the application.
+    """
+
+    __slots__ = ("data", "max_length", "opcode", "rsv1", "rsv2", "rsv3")
+
+    def __init__(
+        self,
+        opcode: int,
+        data: bytes,
+        rsv1: bool = False,
+        rsv2: bool = False,
+        rsv3: bool = False,
+        max_length: int = 0,
+    ) -> None:
+        self.opcode = opcode
+        self.data = data
+        self.rsv1 = rsv1
+        self.rsv2 = rsv2
+        self.rsv3 = rsv3
+        self.max_length = max_length
+
+
+class Session(Protocol):
+    """One connection's use of an extension.
+
+    A session may also have `shared_key` and `process_shared_message(message)`: then what it
+    makes of a message does not depend on the messages before it, and sessions of the same
+    key make the same of it, so a broadcast is processed once for all of them.
+    """
+
+    def process_incoming_message(self, message: Message) -> Message:
+        """Return what becomes of a message that has come."""
+
+    def process_outgoing_message(self, message: Message) -> Message:
+        """Return what becomes of a message that is to be sent."""
+
+    def close(self) -> None:
+        """Release what the session holds."""
+
+
+class ClientSession(Session, Protocol):
+    """A session that offers."""
+
+    def generate_offer(self) -> Parameters | Sequence[Parameters]:
+        """Return the parameters to offer; several if there are alternatives."""
+
+    def activate(self, params: dict[str, Any]) -> bool:
+        """Take the server's response; return False if it is not acceptable."""
+
+
+class ServerSession(Session, Protocol):
+    """A session that answers an offer."""
+
+    def generate_response(self) -> Parameters:
+        """Return the parameters to answer with."""
+
+
+class Extension(Protocol):
+    """An extension of the protocol (RFC 6455, 9)."""
+
+    name: str
+    type: str
+    rsv1: bool
+    rsv2: bool
+    rsv3: bool
+
+    def create_client_session(self) -> ClientSession | None:
+        """Return a session for a connection to be made, or None to offer nothing."""
+
+    def create_server_session(self, offers: list[dict[str, Any]]) -> ServerSession | None:
+        """Return a session for one of the offers, or None to decline them all."""

@@ -1,0 +1,190 @@
+"""The extensions of one connection: negotiated, lined up, and closed.
+
+The law of this file: no two extensions in use claim the same RSV bit; a client accepts
+nothing that it has not offered; and what an extension raises carries the extension's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from ..constants import RSV1, RSV2, RSV3
+from ..errors import ExtensionError, HandshakeError, ProtocolError
+from .contract import ClientSession, Extension, Message, Session
+from .header import parse_header, serialize_extension
+
+
+class Pipeline:
+    """The sessions in use, in the order that was negotiated.
+
+    Attributes:
+        rsv_bits: the reserved bits that have a meaning, as a mask of a frame's first byte.
+        header: what was negotiated, as in the header of the response.
+    """
+
+    __slots__ = ("_sessions", "header", "rsv_bits")
+
+    def __init__(self, sessions: Sequence[tuple[Extension, Session]], header: str) -> None:
+        self._sessions = tuple((extension.name, session) for extension, session in sessions)
+        self.header = header
+        self.rsv_bits = 0
+        for extension, _ in sessions:
+            self.rsv_bits |= _claimed_bits(extension)
+
+    def process_incoming(self, message: Message) -> Message:
+        """Return the message that the application is to get.
+
+        Raises:
+            ProtocolError: an extension can make nothing of it.
+        """
+        for name, session in reversed(self._sessions):
+            try:
+                message = session.process_incoming_message(message)
+            except Exception as error:
+                raise _named(name, error) from error
+        return message
+
+    def process_outgoing(self, message: Message) -> Message:
+        """Return the message whose data and reserved bits the frame is to have."""
+        for name, session in self._sessions:
+            try:
+                message = session.process_outgoing_message(message)
+            except Exception as error:
+                raise _named(name, error) from error
+        return message
+
+    def shared_key(self) -> Hashable:
+        """Return a key that is the same for all pipelines that make the same of a message
+        through `process_shared`, or None if this one can't."""
+        keys = [getattr(session, "shared_key", None) for _, session in self._sessions]
+        return None if None in keys else tuple(keys)
+
+    def process_shared(self, message: Message) -> Message:
+        """As `process_outgoing`, in a way that does not depend on earlier messages."""
+        for name, session in self._sessions:
+            try:
+                message = session.process_shared_message(message)  # type: ignore[attr-defined]
+            except Exception as error:
+                raise _named(name, error) from error
+        return message
+
+    def note_shared(self) -> None:
+        """Take note that a message that another pipeline has made was sent here."""
+        for _, session in self._sessions:
+            session.note_shared_message()  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Close the sessions."""
+        for name, session in self._sessions:
+            try:
+                session.close()
+            except Exception as error:
+                raise _named(name, error) from error
+
+
+def _named(name: str, error: Exception) -> ProtocolError:
+    cls = type(error) if isinstance(error, ProtocolError) else ExtensionError
+    return cls(f"{name}: {error}")
+
+
+def _claimed_bits(extension: Extension) -> int:
+    claims = ((extension.rsv1, RSV1), (extension.rsv2, RSV2), (extension.rsv3, RSV3))
+    return sum(bit for claimed, bit in claims if claimed)
+
+
+def check_extensions(extensions: Sequence[Extension]) -> tuple[Extension, ...]:
+    """Return the extensions that an application names, as a tuple.
+
+    Raises:
+        TypeError: one has not the attributes of an extension.
+        ValueError: two have the same name, or one is not of the type `permessage`.
+    """
+    for extension in extensions:
+        for attribute in ("name", "type", "rsv1", "rsv2", "rsv3"):
+            if not hasattr(extension, attribute):
+                raise TypeError(f"an extension without {attribute}: {extension!r}")
+        if extension.type != "permessage":
+            raise ValueError(f"an extension of the type {extension.type!r}: {extension.name}")
+    names = [extension.name for extension in extensions]
+    if len(set(names)) != len(names):
+        raise ValueError("the same extension twice")
+    return tuple(extensions)
+
+
+def respond(extensions: Sequence[Extension], header: str | None) -> Pipeline | None:
+    """Answer a client's offers: return the pipeline of those accepted, or None.
+
+    Raises:
+        HandshakeError: the header does not follow the grammar.
+    """
+    if not extensions or not header:
+        return None
+    offers = parse_header(header)
+    sessions: list[tuple[Extension, Session]] = []
+    answers: list[str] = []
+    bits = 0
+    for extension in extensions:
+        offered = [params for name, params in offers if name == extension.name]
+        if not offered or bits & _claimed_bits(extension):
+            continue
+        session = extension.create_server_session(offered)
+        if session is not None:
+            bits |= _claimed_bits(extension)
+            sessions.append((extension, session))
+            answers.append(serialize_extension(extension.name, session.generate_response()))
+    return Pipeline(sessions, ", ".join(answers)) if sessions else None
+
+
+class Offer:
+    """A client's offers, and what becomes of them.
+
+    Attributes:
+        header: the header to send, or None if there is nothing to offer.
+    """
+
+    __slots__ = ("_sessions", "header")
+
+    def __init__(self, extensions: Sequence[Extension]) -> None:
+        self._sessions: dict[str, tuple[Extension, ClientSession]] = {}
+        offers: list[str] = []
+        for extension in extensions:
+            session = extension.create_client_session()
+            if session is None:
+                continue
+            self._sessions[extension.name] = (extension, session)
+            offer = session.generate_offer()
+            alternatives = [offer] if isinstance(offer, Mapping) else offer
+            offers += [serialize_extension(extension.name, params) for params in alternatives]
+        self.header = ", ".join(offers) or None
+
+    def activate(self, header: str | None) -> Pipeline | None:
+        """Take the server's response, and return the pipeline of what it has accepted.
+
+        Raises:
+            HandshakeError: it names what was not offered, or is not acceptable.
+        """
+        sessions: list[tuple[Extension, Session]] = []
+        bits = 0
+        for name, params in parse_header(header or ""):
+            # RFC 6455, 4.1: an extension "that was not present in the client's handshake"
+            # fails the connection.
+            if name not in self._sessions:
+                raise HandshakeError(f"the server uses the extension {name}, which was not offered")
+            extension, session = self._sessions[name]
+            if any(known is extension for known, _ in sessions):
+                raise HandshakeError(f"the server uses the extension {name} twice")
+            if bits & _claimed_bits(extension):
+                raise HandshakeError(f"the server uses the extension {name} beside one of its bits")
+            if not _activate(extension, session, params):
+                raise HandshakeError(f"the server uses the extension {name} in a wrong way")
+            bits |= _claimed_bits(extension)
+            sessions.append((extension, session))
+        return Pipeline(sessions, header or "") if sessions else None
+
+
+def _activate(extension: Extension, session: ClientSession, params: dict[str, Any]) -> bool:
+    try:
+        return bool(session.activate(params))
+    except Exception as error:
+        raise HandshakeError(f"{extension.name}: {error}") from error
