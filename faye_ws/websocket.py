@@ -17,6 +17,7 @@ from .constants import (
 )
 from .driver.http import HeaderFields
 from .driver.server import RequestServer
+from .extensions.contract import Extension
 from .wsgi.request import Environ, is_websocket, read_request, read_url
 from .wsgi.socket import take_socket
 
@@ -38,6 +39,8 @@ class WebSocket(Connection):
         max_length: the longest message accepted, in bytes; a longer one is 1009.
         origins: which web pages may connect: None for those of the same host, `"*"` for
             all, or a list of origins such as `"https://example.com"`. Others get a 403.
+        extensions: the extensions to use if the client offers them, such as
+            `[PermessageDeflate()]`.
         ping: send a ping every so many seconds; None for never.
         ping_timeout: drop a peer that stays silent so many seconds after a ping; None for
             never.
@@ -60,6 +63,7 @@ class WebSocket(Connection):
         headers: HeaderFields = (),
         max_length: int = DEFAULT_MAX_LENGTH,
         origins: Sequence[str] | str | None = None,
+        extensions: Sequence[Extension] = (),
         ping: float | None = None,
         ping_timeout: float | None = DEFAULT_PING_TIMEOUT,
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
@@ -71,6 +75,7 @@ class WebSocket(Connection):
             headers=headers,
             origins=origins,
             max_length=max_length,
+            extensions=extensions,
         )
         super().__init__(
             driver,
@@ -129,20 +134,12 @@ class WebSocket(Connection):
         if self._driver.fail("the application raised"):
             self._begin_closing()
         if self._keeps_server:
-            # Nobody will run the hub of this thread for us any more.
-            self._drop()
-            self._take()
-            self._run_listeners()
-            self._leave_thread()
-
-    def _leave_thread(self) -> None:
-        if self._reactor is not None:
-            self._reactor.leave_thread()
+            self._release()
 
     def _hold(self) -> None:
         """Wait until the socket is not needed any more. For servers that close it then."""
         try:
-            while self._transport is not None:
+            while self._transport is not None or self._busy:
                 self._wait(None)
         except GreenletExit:
             # The server is being stopped.
@@ -151,9 +148,15 @@ class WebSocket(Connection):
             self._release()
 
     def _release(self) -> None:
+        """End what has not ended: nobody may run the hub of this thread for us any more."""
         if self._transport is not None:
             self._drop()
-        self._leave_thread()
+        self._take()
+        if self._has_work() and not self._busy:
+            self._busy = True
+            self._work()
+        if self._reactor is not None:
+            self._reactor.leave_thread()
 
 
 class _Hold:

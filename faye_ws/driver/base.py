@@ -27,17 +27,19 @@ class Driver(ABC):
     Attributes:
         version: the version of the protocol, such as `hybi-13`.
         protocol: the subprotocol in use, if any.
+        extensions: the extensions in use, as in the header; empty if there are none.
         ready_state: where in its life the connection is. It follows the events that have
             been taken: a peer's close, or its fault, counts when `events()` tells it.
     """
 
-    __slots__ = ("_events", "_output", "protocol", "ready_state")
+    __slots__ = ("_events", "_output", "extensions", "protocol", "ready_state")
 
     version: str
 
     def __init__(self) -> None:
         self.ready_state = ReadyState.CONNECTING
         self.protocol: str | None = None
+        self.extensions = ""
         self._events: list[Event] | None = None
         self._output: list[bytes] | None = None
 

@@ -14,6 +14,8 @@ from ..constants import (
     ReadyState,
 )
 from ..errors import HandshakeError
+from ..extensions.contract import Extension
+from ..extensions.pipeline import Offer, check_extensions
 from .events import Close, Open
 from .handshake import check_protocols, check_response
 from .http import HeaderFields, Headers, Request, Response, find_end_of_head, parse_response
@@ -42,6 +44,7 @@ class Client(RFC6455):
         protocols: the subprotocols to ask for, the preferred first.
         headers: header fields to add to the request.
         max_length: the longest message accepted, in bytes.
+        extensions: the extensions to offer.
 
     Attributes:
         request: the request that `start()` sends.
@@ -51,7 +54,7 @@ class Client(RFC6455):
         ValueError: the URL, a subprotocol or a header is not one.
     """
 
-    __slots__ = ("_head", "_key", "_protocols", "request", "response")
+    __slots__ = ("_head", "_key", "_offer", "_protocols", "request", "response")
 
     is_server = False
 
@@ -62,12 +65,14 @@ class Client(RFC6455):
         protocols: Sequence[str] = (),
         headers: HeaderFields = (),
         max_length: int = DEFAULT_MAX_LENGTH,
+        extensions: Sequence[Extension] = (),
     ) -> None:
         super().__init__(max_length=max_length)
         address = parse_url(url)
         # 4.1: "a nonce consisting of a randomly selected 16-byte value".
         self._key = base64.b64encode(os.urandom(16)).decode()
         self._protocols = check_protocols(protocols)
+        self._offer = Offer(check_extensions(extensions))
         self._head: bytes | None = None
         self.response: Response | None = None
         fields = Headers(
@@ -81,6 +86,8 @@ class Client(RFC6455):
         )
         if self._protocols:
             fields.append("Sec-WebSocket-Protocol", ", ".join(self._protocols))
+        if self._offer.header:
+            fields.append("Sec-WebSocket-Extensions", self._offer.header)
         for name, value in Headers(headers):
             if name.lower() in _RESERVED:
                 raise ValueError(f"the header {name} belongs to the handshake")
@@ -108,6 +115,7 @@ class Client(RFC6455):
                 return
             self.response = parse_response(head[:end])
             self.protocol = check_response(self.response, self._key, self._protocols)
+            self._use(self._offer.activate(self.response.headers.get("Sec-WebSocket-Extensions")))
         except HandshakeError as error:
             self._refuse(error)
             return

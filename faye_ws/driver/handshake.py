@@ -122,7 +122,9 @@ def choose_protocol(request: Request, supported: Sequence[str]) -> str | None:
     return next((protocol for protocol in requested if protocol in supported), None)
 
 
-def accept_response(request: Request, protocol: str | None, extra: Headers) -> Response:
+def accept_response(
+    request: Request, protocol: str | None, extensions: str, extra: Headers
+) -> Response:
     """Return the 101 response to a request that has been checked (4.2.2)."""
     key = request.headers.get("Sec-WebSocket-Key") or ""
     headers = Headers(
@@ -134,6 +136,8 @@ def accept_response(request: Request, protocol: str | None, extra: Headers) -> R
     )
     if protocol is not None:
         headers.append("Sec-WebSocket-Protocol", protocol)
+    if extensions:
+        headers.append("Sec-WebSocket-Extensions", extensions)
     for name, value in extra:
         headers.append(name, value)
     return Response(101, headers)
@@ -172,8 +176,6 @@ def check_response(response: Response, key: str, protocols: Sequence[str]) -> st
         raise HandshakeError("the server's Connection header does not have 'Upgrade'")
     if headers.get("Sec-WebSocket-Accept") != compute_accept(key):
         raise HandshakeError("the server's Sec-WebSocket-Accept does not match the key")
-    if headers.get("Sec-WebSocket-Extensions"):
-        raise HandshakeError("the server uses an extension that was not offered")
     protocol = headers.get("Sec-WebSocket-Protocol")
     if protocol is not None and protocol not in protocols:
         raise HandshakeError("the server chose a subprotocol that was not asked for")

@@ -21,11 +21,14 @@ from ..constants import (
     FIN,
     MAX_CONTROL_PAYLOAD,
     OPCODE_BITS,
+    RSV_BITS,
     CloseCode,
     Opcode,
     ReadyState,
 )
 from ..errors import InvalidPayloadData, MessageTooBig, ProtocolError
+from ..extensions.contract import Message as ExtensionMessage
+from ..extensions.pipeline import Pipeline
 from ..masking import mask
 from .base import Driver
 from .closing import check_close, fit_reason, parse_close, serialize_close
@@ -53,13 +56,19 @@ class _PeerClosed(NamedTuple):
 
 
 class _Unfinished:
-    """A message of which the last byte has not come."""
+    """A message of which the last byte has not come.
 
-    __slots__ = ("data", "decoder")
+    `first` is the first byte of its first frame. `decoder` finds bytes that are not UTF-8,
+    in a text that no extension is going to change.
+    """
 
-    def __init__(self, opcode: int) -> None:
+    __slots__ = ("data", "decoder", "first")
+
+    def __init__(self, first: int, is_plain: bool) -> None:
+        self.first = first
         self.data = bytearray()
-        self.decoder = _utf8_decoder() if opcode == Opcode.TEXT else None
+        is_text = first & OPCODE_BITS == Opcode.TEXT
+        self.decoder = _utf8_decoder() if is_text and is_plain else None
 
 
 class _Arriving(NamedTuple):
@@ -76,7 +85,7 @@ class RFC6455(Driver):
         max_length: the longest message accepted, in bytes.
     """
 
-    __slots__ = ("_arriving", "_ending", "_input", "_unfinished", "max_length")
+    __slots__ = ("_arriving", "_ending", "_input", "_pipeline", "_unfinished", "max_length")
 
     version = "hybi-13"
     is_server: bool
@@ -90,6 +99,13 @@ class RFC6455(Driver):
         self._arriving: _Arriving | None = None
         self._unfinished: _Unfinished | None = None
         self._ending: _PeerClosed | ProtocolError | None = None
+        self._pipeline: Pipeline | None = None
+
+    def _use(self, pipeline: Pipeline | None) -> None:
+        """Let messages pass through the extensions that were negotiated."""
+        if pipeline is not None:
+            self._pipeline = pipeline
+            self.extensions = pipeline.header
 
     # Receiving
 
@@ -124,12 +140,14 @@ class RFC6455(Driver):
         self._unfinished = None
 
     def _receive_frames(self, data: bytes) -> None:
+        is_plain = self._pipeline is None
+        rsv_bits = 0 if self._pipeline is None else self._pipeline.rsv_bits
         while True:
-            frames, taken, header = parse_frames(data, self.is_server, self.max_length)
+            frames, taken, header = parse_frames(data, self.is_server, self.max_length, rsv_bits)
             for first, payload in frames:
-                if first == _WHOLE_TEXT and self._unfinished is None:
+                if first == _WHOLE_TEXT and is_plain and self._unfinished is None:
                     self._tell(Message(_decode(payload)))
-                elif first == _WHOLE_BINARY and self._unfinished is None:
+                elif first == _WHOLE_BINARY and is_plain and self._unfinished is None:
                     self._tell(Message(payload))
                 elif first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
                     self._receive_control(first, payload)
@@ -181,9 +199,13 @@ class RFC6455(Driver):
             # fragments of another message".
             if message is not None:
                 raise ProtocolError("a new message before the last one is finished")
-            message = self._unfinished = _Unfinished(opcode)
+            message = self._unfinished = _Unfinished(first, self._pipeline is None)
         elif message is None:
             raise ProtocolError("a continuation frame with no message to continue")
+        elif first & RSV_BITS:
+            # The bits that extensions for messages use belong to the first frame (RFC
+            # 7692, 6: "MUST NOT set [...] on non-first fragments").
+            raise ProtocolError("a continuation frame with a reserved bit set")
         if len(message.data) + length > self.max_length:
             raise MessageTooBig(f"a message over the limit of {self.max_length} bytes")
         return message
@@ -199,8 +221,18 @@ class RFC6455(Driver):
     def _end_frame(self, first: int, message: _Unfinished) -> None:
         if first & FIN:
             self._unfinished = None
-            is_text = message.decoder is not None
-            self._tell(Message(_decode(message.data) if is_text else bytes(message.data)))
+            data = bytes(message.data)
+            if self._pipeline is not None:
+                data = self._extend_incoming(self._pipeline, message.first, data)
+            is_text = message.first & OPCODE_BITS == Opcode.TEXT
+            self._tell(Message(_decode(data) if is_text else data))
+
+    def _extend_incoming(self, pipeline: Pipeline, first: int, data: bytes) -> bytes:
+        message = ExtensionMessage.from_frame(first, data, self.max_length)
+        data = pipeline.process_incoming(message).data
+        if len(data) > self.max_length:
+            raise MessageTooBig(f"a message over the limit of {self.max_length} bytes")
+        return data
 
     def _receive_control(self, first: int, payload: bytes) -> None:
         if first == _PING:
@@ -232,6 +264,8 @@ class RFC6455(Driver):
 
     def _end(self, ending: _PeerClosed | ProtocolError) -> Close:
         self._ending = None
+        if self._pipeline is not None:
+            self._pipeline.close()
         if isinstance(ending, ProtocolError):
             reason = fit_reason(str(ending))
             self._send_close(ending.code, reason)
@@ -253,11 +287,11 @@ class RFC6455(Driver):
         Raises:
             UnicodeEncodeError: the text has a lone surrogate, which UTF-8 has no bytes for.
         """
-        return self._send_frame(_WHOLE_TEXT, data.encode())
+        return self._send_message(Opcode.TEXT, data.encode())
 
     def binary(self, data: bytes) -> bool:
         """Send a binary message (5.6). Return False, and send nothing, unless open."""
-        return self._send_frame(_WHOLE_BINARY, data)
+        return self._send_message(Opcode.BINARY, data)
 
     def ping(self, data: bytes = b"") -> bool:
         """Send a ping (5.5.2) of at most 125 bytes. Return False unless open."""
@@ -288,6 +322,16 @@ class RFC6455(Driver):
         if self._send_frame(_CLOSE, serialize_close(code, reason)):
             self.ready_state = ReadyState.CLOSING
 
+    def _send_message(self, opcode: int, data: bytes) -> bool:
+        if self._pipeline is None or self.ready_state is not _OPEN:
+            return self._send_frame(FIN | opcode, data)
+        try:
+            message = self._pipeline.process_outgoing(ExtensionMessage(opcode, data))
+        except ProtocolError as error:
+            self._end_input(error)
+            return False
+        return self._send_frame(FIN | message.first, message.data)
+
     def _send_frame(self, first: int, payload: bytes) -> bool:
         if self.ready_state is not _OPEN:
             return False
@@ -298,7 +342,7 @@ class RFC6455(Driver):
         return True
 
 
-def _decode(payload: bytes | bytearray) -> str:
+def _decode(payload: bytes) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError:

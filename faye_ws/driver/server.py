@@ -7,6 +7,8 @@ from typing import Any
 
 from ..constants import DEFAULT_MAX_LENGTH, MAX_HEAD_LENGTH, CloseCode, ReadyState
 from ..errors import HandshakeError
+from ..extensions.contract import Extension
+from ..extensions.pipeline import check_extensions, respond
 from .base import Driver
 from .events import Close, Connect, Event, Open
 from .handshake import (
@@ -31,6 +33,7 @@ class RequestServer(RFC6455):
         origins: which web pages may connect: None for those of the same host, `"*"` for
             all, or a list of origins.
         max_length: the longest message accepted, in bytes.
+        extensions: the extensions that are supported, in the order they are applied.
 
     Attributes:
         refusal: the response that refuses the request, or None if it is accepted. It is
@@ -49,9 +52,11 @@ class RequestServer(RFC6455):
         headers: HeaderFields = (),
         origins: Sequence[str] | str | None = None,
         max_length: int = DEFAULT_MAX_LENGTH,
+        extensions: Sequence[Extension] = (),
     ) -> None:
         super().__init__(max_length=max_length)
         supported = check_protocols(protocols)
+        known = check_extensions(extensions)
         extra = Headers(headers)
         self._acceptance = b""
         self._error: HandshakeError | None = None
@@ -59,12 +64,14 @@ class RequestServer(RFC6455):
         try:
             check_request(request)
             check_origin(request, origins)
+            self._use(respond(known, request.headers.get("Sec-WebSocket-Extensions")))
         except HandshakeError as error:
             self._error = error
             self.refusal = refuse_response(error)
             return
         self.protocol = choose_protocol(request, supported)
-        self._acceptance = accept_response(request, self.protocol, extra).serialize()
+        response = accept_response(request, self.protocol, self.extensions, extra)
+        self._acceptance = response.serialize()
 
     def start(self) -> bool:
         """Send the response. Return False if it was sent before; frames come after it.
@@ -178,6 +185,7 @@ class Server(Driver):
     def _follow(self, driver: RequestServer) -> None:
         self.ready_state = driver.ready_state
         self.protocol = driver.protocol
+        self.extensions = driver.extensions
 
     def text(self, data: str) -> bool:
         """Send a text message. Return False, and send nothing, unless open."""

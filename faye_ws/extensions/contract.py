@@ -46,6 +46,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ..constants import OPCODE_BITS, RSV1, RSV2, RSV3
 from .header import Parameters
 
 
@@ -77,13 +78,34 @@ class Message:
         self.rsv3 = rsv3
         self.max_length = max_length
 
+    @classmethod
+    def from_frame(cls, first: int, data: bytes, max_length: int) -> Message:
+        """Return the incoming message whose first frame begins with the byte `first`."""
+        return cls(
+            first & OPCODE_BITS,
+            data,
+            bool(first & RSV1),
+            bool(first & RSV2),
+            bool(first & RSV3),
+            max_length,
+        )
+
+    @property
+    def first(self) -> int:
+        """The opcode and reserved bits, as in the first byte of a frame."""
+        rsv1 = RSV1 if self.rsv1 else 0
+        rsv2 = RSV2 if self.rsv2 else 0
+        rsv3 = RSV3 if self.rsv3 else 0
+        return self.opcode | rsv1 | rsv2 | rsv3
+
 
 class Session(Protocol):
     """One connection's use of an extension.
 
-    A session may also have `shared_key` and `process_shared_message(message)`: then what it
-    makes of a message does not depend on the messages before it, and sessions of the same
-    key make the same of it, so a broadcast is processed once for all of them.
+    A session may also have `shared_key`, `process_shared_message(message)` and
+    `note_shared_message()`. Then a broadcast is processed once for all sessions with the same
+    key, by one of them, in a way that does not depend on earlier messages, and each of the
+    sessions takes note of it.
     """
 
     def process_incoming_message(self, message: Message) -> Message:

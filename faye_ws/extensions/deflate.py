@@ -46,7 +46,8 @@ class PermessageDeflate:
             between messages.
         max_window_bits: the size of our compressor's window, 9 to 15.
         request_no_context_takeover: ask the peer to compress each message by itself.
-        request_max_window_bits: ask the peer for a window of at most that size, 8 to 15.
+        request_max_window_bits: ask the peer for a window of at most that size, 8 to 15; a
+            server can't ask a client that does not say that it understands.
         min_size: messages shorter than that many bytes are not compressed.
 
     Raises:
@@ -91,20 +92,12 @@ class PermessageDeflate:
         for params in offers:
             # 7.1: an offer with an unknown parameter, a wrong value, or a parameter twice
             # is declined; a client may offer window bits without a value.
-            if is_valid(params, bare="client_max_window_bits") and not self._declines(params):
+            if (
+                is_valid(params, bare="client_max_window_bits")
+                and params.get("server_max_window_bits", _MAX_WINDOW_BITS) >= _MIN_WINDOW_BITS
+            ):
                 return ServerSession(self, params)
         return None
-
-    def _declines(self, params: dict[str, Any]) -> bool:
-        # We can't compress with less than 9 bits, and a peer that does not say that it
-        # knows the parameter can't be asked for a smaller window.
-        own = params.get("server_max_window_bits", _MAX_WINDOW_BITS)
-        wanted = self.request_max_window_bits
-        return own < _MIN_WINDOW_BITS or (
-            wanted is not None
-            and wanted < _MAX_WINDOW_BITS
-            and "client_max_window_bits" not in params
-        )
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> int:
@@ -173,7 +166,7 @@ class _Session:
             while self._inflater.eof and length <= max_length:
                 data = self._inflater.unused_data
                 self._inflater = zlib.decompressobj(-self._peer_bits)
-                if not data:
+                if data in (b"", _TAIL):
                     break
                 parts.append(self._inflate_some(data, max_length + 1 - length))
                 length += len(parts[-1])
@@ -193,7 +186,7 @@ class _Session:
 
     def process_outgoing_message(self, message: Message) -> Message:
         """Deflate a message that is long enough to be worth it (7.2.1)."""
-        if len(message.data) < self._options.min_size:
+        if not self._is_worth_it(message):
             return message
         deflater = self._deflater or self._new_deflater()
         message.data = _deflate(deflater, message.data)
@@ -201,6 +194,10 @@ class _Session:
         if self._own_takeover:
             self._deflater = deflater
         return message
+
+    def _is_worth_it(self, message: Message) -> bool:
+        # To a server that demands a smaller window than zlib has, all goes as it is.
+        return len(message.data) >= self._options.min_size and self._own_bits >= _MIN_WINDOW_BITS
 
     def _new_deflater(self) -> Any:
         options = self._options
@@ -224,7 +221,7 @@ class _Session:
 
     def process_shared_message(self, message: Message) -> Message:
         """Deflate a message by itself, so that every connection can take it."""
-        if len(message.data) >= self._options.min_size:
+        if self._is_worth_it(message):
             message.data = _deflate(self._new_deflater(), message.data)
             message.rsv1 = True
         return message
@@ -305,7 +302,7 @@ class ClientSession(_Session):
         wanted = options.request_max_window_bits or _MAX_WINDOW_BITS
         self._peer_bits = params.get("server_max_window_bits", _MAX_WINDOW_BITS)
         own_limit = params.get("client_max_window_bits", _MAX_WINDOW_BITS)
-        if self._peer_bits > wanted or own_limit < _MIN_WINDOW_BITS:
+        if self._peer_bits > wanted:
             return False
         self._own_bits = min(own_limit, options.max_window_bits or _MAX_WINDOW_BITS)
         self._peer_takeover = "server_no_context_takeover" not in params

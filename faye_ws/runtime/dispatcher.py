@@ -1,0 +1,307 @@
+"""The middle storey of a connection: from the driver's events to the application.
+
+    driver.events() --> messages --> receive(), if a greenlet waits in it
+                   |            `--> listeners, in a worker greenlet, one at a time
+                   `--> notices ---> listeners: open, error, end, close, drain, pongs
+
+A message belongs to whoever asks first: a `receive()` that waits, else the listeners, else
+the next `receive()`.
+
+The law of this file: what the application does never keeps the hub from its work; and no
+event overtakes another, but for the end of the connection when the application has had its
+time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from gevent import GreenletExit
+
+from ..constants import ReadyState
+from ..driver.base import Driver
+from ..driver.events import Close, Message, Open, Pong
+from ..driver.events import Event as DriverEvent
+from ..errors import ConnectionClosed
+from ..events import CloseEvent, ErrorEvent, Event, Listener, MessageEvent, logger
+from .link import NEVER, Link
+from .waiting import WaitQueue
+
+# Messages that wait for the application may weigh this much before the peer has to wait.
+# Each weighs its length and what Python needs to hold it.
+_MAX_INBOX = 2**20
+_MESSAGE_WEIGHT = 64
+# Seconds the application has to answer what came before the end of the connection.
+_END_GRACE = 1.0
+# Pings whose pong has not come; a peer that answers none must not fill our memory.
+_MAX_PINGS = 256
+
+_OPEN = ReadyState.OPEN
+
+PongCallback = Callable[[], object]
+
+
+class Dispatcher(Link):
+    """A link whose events reach the application."""
+
+    __slots__ = (
+        "_busy",
+        "_closed",
+        "_context",
+        "_hears_data",
+        "_hears_messages",
+        "_inbox_weight",
+        "_messages",
+        "_notices",
+        "_pings",
+        "_serving",
+        "_waiting",
+    )
+
+    def __init__(
+        self,
+        driver: Driver,
+        ping: float | None,
+        ping_timeout: float | None,
+        close_timeout: float,
+        max_backlog: int,
+    ) -> None:
+        super().__init__(driver, ping, ping_timeout, close_timeout, max_backlog)
+        # What the application has yet to get, and None when there is nothing.
+        self._messages: deque[str | bytes] | None = None
+        self._inbox_weight = 0
+        self._notices: deque[Event | PongCallback] | None = None
+        self._pings: list[tuple[bytes, PongCallback | None]] | None = None
+        # Who is to get it: greenlets that wait, and what listeners there are.
+        self._waiting: WaitQueue | None = None
+        self._hears_messages = False
+        self._hears_data = False
+        self._context: Context | None = None
+        # A worker runs the listeners; a message was received and perhaps not answered yet.
+        self._busy = False
+        self._serving = False
+        # The end, once there is one.
+        self._closed: CloseEvent | None = None
+
+    def _on_open(self) -> None:
+        raise NotImplementedError
+
+    # From the driver
+
+    def _advance(self) -> None:
+        self._take()
+        self._notify()
+        if not self._busy and self._has_work():
+            assert self._reactor is not None
+            self._busy = True
+            self._reactor.workers.run(self._work)
+        if self._inbox_weight > _MAX_INBOX:
+            self._govern_reading()
+
+    def _take(self) -> None:
+        """Take what the driver has to tell."""
+        if not self._driver.is_ending:
+            self._sort(self._driver.events())
+        if self._driver.is_ending:
+            self._take_end()
+
+    def _take_end(self) -> None:
+        if self._may_end():
+            self._sort(self._driver.events())
+        elif self._end_deadline == NEVER:
+            self._end_deadline = time.monotonic() + _END_GRACE
+            self._set_heartbeat()
+
+    def _may_end(self) -> bool:
+        # The end waits until the application has answered what came before it, if it
+        # still can and takes no longer than its time.
+        return (
+            self._driver.ready_state is not _OPEN
+            or not (self._messages or self._busy or self._serving)
+            or time.monotonic() >= self._end_deadline
+        )
+
+    def _sort(self, events: list[DriverEvent]) -> None:
+        for event in events:
+            if isinstance(event, Message):
+                self._add_message(event.data)
+            elif isinstance(event, Pong):
+                self._receive_pong(event.data)
+            elif isinstance(event, Open):
+                self._announce("open")
+                self._on_open()
+            elif isinstance(event, Close):
+                self._finish(event)
+
+    def _add_message(self, data: str | bytes) -> None:
+        if self._driver.ready_state is not _OPEN and (
+            self._hears_messages or self._hears_data or self._is_inbox_full()
+        ):
+            # Nobody is going to hear it, and the peer's close is still to come.
+            return
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.append(data)
+        self._inbox_weight += len(data) + _MESSAGE_WEIGHT
+
+    def _next_message(self) -> str | bytes:
+        messages = self._messages
+        assert messages is not None
+        message = messages.popleft()
+        self._inbox_weight -= len(message) + _MESSAGE_WEIGHT
+        if not messages:
+            self._messages = None
+            if self._stalled:
+                self._govern_reading()
+        return message
+
+    def _is_inbox_full(self) -> bool:
+        return self._inbox_weight > _MAX_INBOX
+
+    def _expect_pong(self, data: bytes, callback: PongCallback | None) -> None:
+        self._pings = [*(self._pings or ()), (data, callback)][-_MAX_PINGS:]
+
+    def _receive_pong(self, data: bytes) -> None:
+        # RFC 6455, 5.5.3: a peer "MAY elect to send a Pong frame for only the most
+        # recently processed Ping frame", so a pong answers the pings before it, too.
+        pings = self._pings or []
+        for index, (message, _) in enumerate(pings):
+            if message == data:
+                for _, callback in pings[: index + 1]:
+                    if callback is not None:
+                        self._add_notice(callback)
+                self._pings = pings[index + 1 :] or None
+                return
+
+    def _finish(self, close: Close) -> None:
+        self._closed = CloseEvent("close", self, close.code, close.reason, close.was_clean)
+        self._pings = None
+        logger.debug("closed: %s %s", int(close.code), close.reason)
+        if close.error is not None and self._has_listener("error"):
+            self._add_notice(ErrorEvent("error", self, close.error))
+        self._announce("end")
+        if self._has_listener("close"):
+            self._add_notice(self._closed)
+        self._close_transport()
+        self._notify()
+
+    def _on_drain(self) -> None:
+        self._notify()
+        self._announce("drain")
+        self._advance_soon()
+
+    def _on_release(self) -> None:
+        self._notify()
+
+    def _announce(self, type: str) -> None:
+        if self._has_listener(type):
+            self._add_notice(Event(type, self))
+
+    def _add_notice(self, notice: Event | PongCallback) -> None:
+        if self._notices is None:
+            self._notices = deque()
+        self._notices.append(notice)
+
+    # To greenlets that wait
+
+    def _wait_until(self, deadline: float | None, failure: str) -> None:
+        """Wait for something to change, or raise `TimeoutError` at the deadline."""
+        if deadline is None:
+            self._wait(None)
+            return
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(failure)
+        self._wait(left)
+
+    def _wait(self, timeout: float | None) -> None:
+        if self._waiting is None:
+            assert self._reactor is not None
+            self._waiting = WaitQueue(self._reactor.hub)
+        self._waiting.wait(timeout)
+
+    def _notify(self) -> None:
+        if self._waiting:
+            self._waiting.notify()
+
+    # To listeners
+
+    def _has_work(self) -> bool:
+        return bool(self._notices or (self._messages and self._may_dispatch()))
+
+    def _may_dispatch(self) -> bool:
+        # As in the DOM, listeners hear no messages once we have begun to close.
+        return (
+            (self._hears_messages or self._hears_data)
+            and not self._paused
+            and self._driver.ready_state is _OPEN
+        )
+
+    def _work(self) -> None:
+        """Run listeners until there is nothing to hear. In a worker greenlet."""
+        if self._context is None:
+            # An empty one: nothing leaks from the view that made the connection, nor from
+            # another connection that this worker has served.
+            self._context = Context()
+        try:
+            self._context.run(self._run_listeners)
+        finally:
+            self._busy = False
+            self._notify()
+
+    def _run_listeners(self) -> None:
+        while True:
+            if self._messages and self._may_dispatch() and not self._is_opening():
+                self._dispatch_message(self._next_message())
+            elif self._notices:
+                self._dispatch_notice(self._notices.popleft())
+            else:
+                self._notices = None
+                self._busy = self._serving = False
+                if self._driver.is_ending:
+                    self._take_end()
+                if not self._has_work():
+                    return
+                self._busy = True
+
+    def _is_opening(self) -> bool:
+        # The notice that the connection is open comes before all messages; the others
+        # come after those that are there.
+        first = self._notices[0] if self._notices else None
+        return isinstance(first, Event) and first.type == "open"
+
+    def _dispatch_notice(self, notice: Event | PongCallback) -> None:
+        if isinstance(notice, Event):
+            self.dispatch_event(notice)
+        else:
+            self._call(notice)
+
+    def _dispatch_message(self, data: str | bytes) -> None:
+        if self._hears_messages:
+            self.dispatch_event(MessageEvent("message", self, data))
+        if self._hears_data:
+            self.dispatch_event(MessageEvent("data", self, data))
+
+    def _listener_raised(self, error: BaseException) -> None:
+        if isinstance(error, (GreenletExit, ConnectionClosed)):
+            # Killed, or ended by the end of the connection: that is no fault.
+            logger.debug("a listener ended: %r", error)
+        else:
+            logger.error("a listener raised", exc_info=error)
+        if self._driver.fail("a listener raised"):
+            self._begin_closing()
+        if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
+            if self._reactor is None:
+                raise error
+            self._reactor.hub.handle_error(self, type(error), error, error.__traceback__)
+
+    def _set_listeners(self, listeners: tuple[tuple[str, Listener, Any], ...]) -> None:
+        super()._set_listeners(listeners)
+        self._hears_messages = self._has_listener("message")
+        self._hears_data = self._has_listener("data")
+        if self._messages and not self._busy:
+            self._advance_soon()

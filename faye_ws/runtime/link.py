@@ -1,0 +1,283 @@
+"""The lowest storey of a connection: bytes and time.
+
+A connection is one object of three storeys, since it must be light at rest:
+
+    Connection     what the application calls          (connection.py)
+    Dispatcher     from events to the application      (runtime/dispatcher.py)
+    Link           bytes, flow and deadlines           (this file)
+
+A link moves bytes between a transport and a driver, keeps the connection alive, and drops
+it when the peer, or the end, takes too long.
+
+The law of this file: everything here runs in the hub, or without a switch, and nothing
+waits. Whatever the peer can make grow makes the peer wait.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..constants import ReadyState
+from ..driver.base import Driver
+from ..events import EventTarget, logger
+from .reactor import Reactor, current_reactor
+from .transport import Transport, open_transport
+
+# Seconds the peer has to close its side of TCP after the closing handshake.
+_LINGER = 5.0
+
+NEVER = float("inf")
+
+
+class Link(EventTarget):
+    """A driver with a socket.
+
+    Args:
+        driver: the protocol.
+        ping: send a ping every so many seconds, or None.
+        ping_timeout: drop a peer that is silent so many seconds after a ping, or None.
+        close_timeout: seconds that the closing handshake may take.
+        max_backlog: bytes that may wait for the peer before it has to wait, too.
+    """
+
+    __slots__ = (
+        "_backlogged",
+        "_close_deadline",
+        "_close_timeout",
+        "_corked",
+        "_driver",
+        "_end_deadline",
+        "_heard",
+        "_max_backlog",
+        "_paused",
+        "_ping",
+        "_ping_deadline",
+        "_ping_timeout",
+        "_reactor",
+        "_silence_deadline",
+        "_slot",
+        "_stalled",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        driver: Driver,
+        ping: float | None,
+        ping_timeout: float | None,
+        close_timeout: float,
+        max_backlog: int,
+    ) -> None:
+        super().__init__()
+        self._driver = driver
+        self._ping = None if ping is None else _check_seconds("ping", ping)
+        self._ping_timeout = (
+            None if ping_timeout is None else _check_seconds("ping_timeout", ping_timeout)
+        )
+        self._close_timeout = _check_seconds("close_timeout", close_timeout)
+        if max_backlog < 1:
+            raise ValueError(f"max_backlog must be at least 1 byte, not {max_backlog}")
+        self._max_backlog = max_backlog
+        # Both are None until there is a socket, and the transport when it is gone.
+        self._reactor: Reactor | None = None
+        self._transport: Transport | None = None
+        # How many bytes are held back to go out together, or None when none are.
+        self._corked: int | None = None
+        # Why the peer might have to wait: the application has said so; the peer does not
+        # read what we send. And whether it does have to.
+        self._paused = False
+        self._backlogged = False
+        self._stalled = False
+        # Whether anything has come since the last ping.
+        self._heard = False
+        # Deadlines, in seconds of time.monotonic(), and the place in the heartbeat.
+        self._ping_deadline = NEVER
+        self._silence_deadline = NEVER
+        self._end_deadline = NEVER
+        self._close_deadline = NEVER
+        self._slot: int | None = None
+
+    # For the storeys above
+
+    def _advance(self) -> None:
+        """Bring what the driver has to tell to whoever is to hear it. For the hub."""
+        raise NotImplementedError
+
+    def _is_inbox_full(self) -> bool:
+        raise NotImplementedError
+
+    def _on_drain(self) -> None:
+        raise NotImplementedError
+
+    def _on_release(self) -> None:
+        raise NotImplementedError
+
+    # The socket's life
+
+    def _attach(self, sock: Any, early: bytes, keep_socket: bool) -> None:
+        """Take over a socket, and the bytes that were read from it before."""
+        reactor = self._reactor = current_reactor()
+        reactor.members.add(self)
+        self._transport = open_transport(sock, reactor.loop, self, keep_socket)
+        self._driver.start()
+        if self._ping is not None:
+            self._ping_deadline = time.monotonic() + self._ping
+            self._set_heartbeat()
+        self._flush()
+        reactor.loop.run_callback(self.data_received, early)
+
+    def _advance_soon(self) -> None:
+        if self._reactor is not None:
+            self._reactor.loop.run_callback(self._advance)
+
+    def _begin_closing(self) -> None:
+        """Send the close frame that the driver has made, and set the peer its deadline."""
+        self._flush()
+        self._close_deadline = time.monotonic() + self._close_timeout
+        self._set_heartbeat()
+        # The peer's close may have come before ours: then this was the answer to it.
+        self._advance_soon()
+
+    def _close_transport(self) -> None:
+        """Send what is left, and release the socket when the peer has done with it."""
+        self._flush()
+        if self._transport is not None:
+            self._ping_deadline = self._silence_deadline = self._end_deadline = NEVER
+            self._close_deadline = time.monotonic() + min(_LINGER, self._close_timeout)
+            self._set_heartbeat()
+            self._transport.close()
+
+    def _drop(self) -> None:
+        """End the connection without the peer."""
+        self._driver.receive_eof()
+        self._end_deadline = 0.0
+        if self._transport is not None:
+            self._transport.abort()
+        self._advance_soon()
+
+    # The transport's reports; all of them come from the hub, or without a switch
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes that have come."""
+        self._heard = True
+        if data:
+            self._driver.receive_data(data)
+        self._corked = 0
+        self._advance()
+        self._corked = None
+        self._flush()
+
+    def eof_received(self) -> None:
+        """Take note that no more bytes will come."""
+        self._driver.receive_eof()
+        self._advance()
+
+    def drained(self) -> None:
+        """Take note that all that was sent is on its way."""
+        self._heard = True
+        if self._backlogged:
+            self._backlogged = False
+            self._govern_reading()
+            self._on_drain()
+
+    def released(self) -> None:
+        """Take note that the socket is gone."""
+        self._transport = None
+        self._cancel_heartbeat()
+        if self._reactor is not None:
+            self._reactor.members.discard(self)
+        if self._driver.ready_state is not ReadyState.CLOSED:
+            self._drop()
+        self._on_release()
+
+    def forked(self) -> None:
+        """Forget the connection: it belongs to the parent process."""
+        if self._transport is not None:
+            self._transport.forget()
+
+    # Flow
+
+    def _flush(self) -> None:
+        """Send what the driver has for the peer."""
+        data = self._driver.data_to_send()
+        transport = self._transport
+        if not data or transport is None:
+            return
+        transport.write(data)
+        if transport.backlog > self._max_backlog and not self._backlogged:
+            self._backlogged = True
+            self._govern_reading()
+
+    def _flush_unless_corked(self) -> None:
+        if self._corked is None:
+            self._flush()
+
+    def _govern_reading(self) -> None:
+        """Read, unless somebody can't follow: the application, or the peer."""
+        self._stalled = self._paused or self._backlogged or self._is_inbox_full()
+        if self._transport is not None:
+            if self._stalled:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    # Deadlines
+
+    def beat(self, now: float) -> None:
+        """Do what is due. From the heartbeat, in the hub."""
+        self._slot = None
+        if now >= self._close_deadline:
+            self._drop()
+            return
+        if now >= self._end_deadline:
+            self._advance()
+        if now >= self._silence_deadline:
+            self._check_silence()
+        if now >= self._ping_deadline and self._ping is not None:
+            self._ping_deadline = now + self._ping
+            self._send_ping(now)
+        self._set_heartbeat()
+
+    def _send_ping(self, now: float) -> None:
+        if self._driver.ping():
+            self._flush_unless_corked()
+            if self._ping_timeout is not None and self._silence_deadline == NEVER:
+                self._heard = False
+                self._silence_deadline = now + self._ping_timeout
+
+    def _check_silence(self) -> None:
+        self._silence_deadline = NEVER
+        if self._transport is None or self._heard:
+            return
+        # A process that was busy has not read yet what came in time, and one that does not
+        # want to read can't hear anything.
+        self._transport.poll()
+        if not (self._heard or self._paused or self._is_inbox_full()):
+            logger.debug("a silent peer is dropped")
+            self._drop()
+
+    def _set_heartbeat(self) -> None:
+        deadline = min(
+            self._ping_deadline,
+            self._silence_deadline,
+            self._end_deadline,
+            self._close_deadline,
+        )
+        self._cancel_heartbeat()
+        if deadline != NEVER and self._transport is not None:
+            assert self._reactor is not None
+            self._slot = self._reactor.heartbeat.add(self, deadline)
+
+    def _cancel_heartbeat(self) -> None:
+        if self._slot is not None and self._reactor is not None:
+            self._reactor.heartbeat.discard(self, self._slot)
+            self._slot = None
+
+
+def _check_seconds(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not 0 < value < NEVER:
+        raise ValueError(f"{name} must be more than 0 seconds, not {value}")
+    return value
