@@ -1,5 +1,6 @@
 """WebSocket and EventSource for Python programs that run on gevent and WSGI."""
 
+from .broadcast import broadcast
 from .connection import Connection
 from .constants import CloseCode, ReadyState
 from .errors import (
@@ -34,4 +35,5 @@ __all__ = [
     "WebSocket",
     "WebSocketError",
     "__version__",
+    "broadcast",
 ]

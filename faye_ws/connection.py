@@ -20,6 +20,7 @@ from .constants import (
     ReadyState,
 )
 from .driver.base import Driver
+from .driver.prepared import PreparedMessage
 from .errors import ConnectionClosed
 from .events import CloseEvent, event_handler, logger
 from .runtime.dispatcher import Dispatcher, PongCallback
@@ -128,28 +129,45 @@ class Connection(Dispatcher):
         """
         if self._is_foreign():
             return self._hand_over(lambda: self.send(message))
-        if isinstance(message, str):
-            sent = self._driver.text(message)
-        elif isinstance(message, bytes):
-            sent = self._driver.binary(message)
-        elif isinstance(message, (bytearray, memoryview)):
-            message = bytes(message)
-            sent = self._driver.binary(message)
-        else:
-            raise TypeError(f"a message must be str or bytes, not {type(message).__name__}")
-        if not sent:
-            if self._driver.is_ending:
-                self._advance_soon()
-            return self._queue(lambda: self.send(message))
-        if self._corked is not None:
-            self._corked += len(message)
-            if self._corked < _MAX_CORKED:
-                return True
-            self._corked = 0
-        self._flush()
-        if self._backlogged:
+        data = check_data(message)
+        if not (self._driver.text(data) if isinstance(data, str) else self._driver.binary(data)):
+            return self._not_sent(lambda: self.send(data))
+        self._flush_or_hold_back(len(data))
+        if self._backlogged and self._corked is None:
             self._wait_for_drain()
         return True
+
+    def send_prepared(self, message: PreparedMessage) -> bool:
+        """Send a message of a broadcast, and do not wait: a slow peer is dropped.
+
+        Returns:
+            True, or False if the connection is dropped, closing or closed.
+        """
+        if self._reactor is not None and self._reactor.is_foreign():
+            self._reactor.loop.run_callback_threadsafe(self.send_prepared, message)
+            return self.ready_state is ReadyState.OPEN
+        if self.buffered_amount > self._max_backlog:
+            logger.debug("a slow peer is dropped by a broadcast")
+            self._drop()
+            return False
+        if not self._driver.send_prepared(message):
+            return self._not_sent(lambda: self.send_prepared(message))
+        self._flush_or_hold_back(len(message.data))
+        return True
+
+    def _not_sent(self, again: Callable[[], object]) -> bool:
+        if self._driver.is_ending:
+            # An extension has failed, and that ends the connection.
+            self._advance_soon()
+        return self._queue(again)
+
+    def _flush_or_hold_back(self, length: int) -> None:
+        if self._corked is not None:
+            self._corked += length
+            if self._corked < _MAX_CORKED:
+                return
+            self._corked = 0
+        self._flush()
 
     def ping(
         self, message: str | bytes = b"", callback: PongCallback | None = None
@@ -329,6 +347,19 @@ class Connection(Dispatcher):
     def _hand_over(self, function: Callable[[], _T]) -> _T:
         assert self._reactor is not None
         return self._reactor.hand_over(function)
+
+
+def check_data(message: Data) -> str | bytes:
+    """Return a message as `str` or `bytes`; other bytes-like objects are copied.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(message, (str, bytes)):
+        return message
+    if isinstance(message, (bytearray, memoryview)):
+        return bytes(message)
+    raise TypeError(f"a message must be str or bytes, not {type(message).__name__}")
 
 
 class _QueuedClose:

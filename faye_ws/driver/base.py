@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 
 from ..constants import CloseCode, ReadyState
 from .events import Event
+from .prepared import PreparedMessage
 
 
 class Driver(ABC):
@@ -92,6 +93,10 @@ class Driver(ABC):
     @abstractmethod
     def binary(self, data: bytes) -> bool:
         """Send a binary message. Return False, and send nothing, unless open."""
+
+    @abstractmethod
+    def send_prepared(self, message: PreparedMessage) -> bool:
+        """Send a message that goes to many connections. Return False unless open."""
 
     @abstractmethod
     def ping(self, data: bytes = b"") -> bool:

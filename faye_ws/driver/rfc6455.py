@@ -34,6 +34,7 @@ from .base import Driver
 from .closing import check_close, fit_reason, parse_close, serialize_close
 from .events import Close, Event, Message, Ping, Pong
 from .frames import FrameHeader, parse_frames, serialize_frame
+from .prepared import PreparedMessage
 
 _WHOLE_TEXT = FIN | Opcode.TEXT
 _WHOLE_BINARY = FIN | Opcode.BINARY
@@ -292,6 +293,23 @@ class RFC6455(Driver):
     def binary(self, data: bytes) -> bool:
         """Send a binary message (5.6). Return False, and send nothing, unless open."""
         return self._send_message(Opcode.BINARY, data)
+
+    def send_prepared(self, message: PreparedMessage) -> bool:
+        """Send a message that goes to many connections. Return False unless open."""
+        if self.ready_state is not _OPEN:
+            return False
+        try:
+            # A client's frames are masked, each with a key of its own.
+            frame = message.frame_for(self._pipeline) if self.is_server else None
+        except ProtocolError as error:
+            self._end_input(error)
+            return False
+        if frame is None:
+            return self._send_message(message.opcode, message.data)
+        if self._pipeline is not None:
+            self._pipeline.note_shared(frame.message)
+        self._send(frame.data)
+        return True
 
     def ping(self, data: bytes = b"") -> bool:
         """Send a ping (5.5.2) of at most 125 bytes. Return False unless open."""

@@ -20,6 +20,7 @@ from .handshake import (
     refuse_response,
 )
 from .http import HeaderFields, Headers, Request, Response, find_end_of_head, parse_request
+from .prepared import PreparedMessage
 from .rfc6455 import RFC6455
 
 
@@ -194,6 +195,10 @@ class Server(Driver):
     def binary(self, data: bytes) -> bool:
         """Send a binary message. Return False, and send nothing, unless open."""
         return self._driver is not None and self._driver.binary(data)
+
+    def send_prepared(self, message: PreparedMessage) -> bool:
+        """Send a message that goes to many connections. Return False unless open."""
+        return self._driver is not None and self._driver.send_prepared(message)
 
     def ping(self, data: bytes = b"") -> bool:
         """Send a ping of at most 125 bytes. Return False unless open."""

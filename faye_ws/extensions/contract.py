@@ -103,9 +103,9 @@ class Session(Protocol):
     """One connection's use of an extension.
 
     A session may also have `shared_key`, `process_shared_message(message)` and
-    `note_shared_message()`. Then a broadcast is processed once for all sessions with the same
-    key, by one of them, in a way that does not depend on earlier messages, and each of the
-    sessions takes note of it.
+    `note_shared_message(message)`. Then a broadcast is processed once for all sessions with
+    the same key, by one of them, in a way that does not depend on earlier messages, and each
+    of the sessions takes note of it.
     """
 
     def process_incoming_message(self, message: Message) -> Message:

@@ -226,9 +226,10 @@ class _Session:
             message.rsv1 = True
         return message
 
-    def note_shared_message(self) -> None:
-        """Take note that the peer's window has moved on: ours has to start anew."""
-        self._deflater = None
+    def note_shared_message(self, message: Message) -> None:
+        """Take note of what the peer gets: if its window moves on, ours has to start anew."""
+        if message.rsv1:
+            self._deflater = None
 
     def close(self) -> None:
         """Release both windows."""

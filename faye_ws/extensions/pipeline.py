@@ -69,10 +69,10 @@ class Pipeline:
                 raise _named(name, error) from error
         return message
 
-    def note_shared(self) -> None:
-        """Take note that a message that another pipeline has made was sent here."""
+    def note_shared(self, message: Message) -> None:
+        """Take note that a message from `process_shared`, perhaps another's, is sent here."""
         for _, session in self._sessions:
-            session.note_shared_message()  # type: ignore[attr-defined]
+            session.note_shared_message(message)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Close the sessions."""
