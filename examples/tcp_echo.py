@@ -45,5 +45,5 @@ class EchoServer(ThreadingTCPServer):
 
 if __name__ == "__main__":
     with EchoServer(("127.0.0.1", 7002), Echo) as server:
-        print("ws://127.0.0.1:%d/" % server.server_address[1])
+        print("ws://127.0.0.1:7002/")
         server.serve_forever()

@@ -96,7 +96,7 @@ class Reactor:
         result: _T = call.result()
         return result
 
-    def _post(self, call: _Call, done: Callable[[], None]) -> None:
+    def _post(self, call: _Call, done: Callable[[], object]) -> None:
         def job() -> None:
             try:
                 call.run()
