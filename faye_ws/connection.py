@@ -133,7 +133,7 @@ class Connection(Dispatcher):
         if not (self._driver.text(data) if isinstance(data, str) else self._driver.binary(data)):
             return self._not_sent(lambda: self.send(data))
         self._flush_or_hold_back(len(data))
-        if self._backlogged and self._corked is None:
+        if self._backlogged:
             self._wait_for_drain()
         return True
 
@@ -257,9 +257,7 @@ class Connection(Dispatcher):
             if self._messages:
                 break
             if self._closed is not None:
-                raise ConnectionClosed(
-                    self._closed.code, self._closed.reason, self._closed.was_clean
-                )
+                raise ConnectionClosed(*self._closed)
             self._wait_until(deadline, "no message has come")
         self._serving = True
         return self._next_message()
@@ -294,7 +292,7 @@ class Connection(Dispatcher):
             self._take()
             if self._closed is None:
                 self._wait_until(deadline, "the connection is not closed")
-        return self._closed
+        return CloseEvent("close", self, *self._closed)
 
     # A stream
 

@@ -131,7 +131,7 @@ class WebSocket(Connection):
         """
         if b" 101 " in head:
             return
-        if self._driver.fail("the application raised"):
+        if self._driver.leave(CloseCode.INTERNAL_ERROR, "the application raised"):
             self._begin_closing()
         if self._keeps_server:
             self._release()

@@ -119,8 +119,12 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    def fail(self, reason: str = "") -> bool:
-        """Close because of a fault of our own (1011). Return False unless open."""
+    def leave(self, code: int, reason: str = "") -> bool:
+        """Close because of something at our end: 1011 for a fault, 1001 for an exit.
+
+        These are codes that the application of a client can't close with. Return False
+        unless open.
+        """
 
     @property
     @abstractmethod

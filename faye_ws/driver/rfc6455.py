@@ -327,11 +327,11 @@ class RFC6455(Driver):
         self._send_close(code, reason)
         return True
 
-    def fail(self, reason: str = "") -> bool:
-        """Close because of a fault of our own: 1011 (7.4.1), whichever role we have."""
+    def leave(self, code: int, reason: str = "") -> bool:
+        """Close because of something at our end: 1011 or 1001 (7.4.1). Return False unless open."""
         if self.ready_state is not _OPEN:
             return False
-        self._send_close(CloseCode.INTERNAL_ERROR, fit_reason(reason))
+        self._send_close(code, fit_reason(reason))
         return True
 
     def _send_close(self, code: int, reason: str = "") -> None:

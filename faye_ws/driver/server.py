@@ -215,9 +215,9 @@ class Server(Driver):
         self._follow(self._driver)
         return True
 
-    def fail(self, reason: str = "") -> bool:
-        """Close because of a fault of our own. Return False unless open."""
-        if self._driver is None or not self._driver.fail(reason):
+    def leave(self, code: int, reason: str = "") -> bool:
+        """Close because of something at our end: 1011 or 1001. Return False unless open."""
+        if self._driver is None or not self._driver.leave(code, reason):
             return False
         self._follow(self._driver)
         return True

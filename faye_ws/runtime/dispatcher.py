@@ -22,7 +22,7 @@ from typing import Any
 
 from gevent import GreenletExit
 
-from ..constants import ReadyState
+from ..constants import CloseCode, ReadyState
 from ..driver.base import Driver
 from ..driver.events import Close, Message, Open, Pong
 from ..driver.events import Event as DriverEvent
@@ -84,8 +84,8 @@ class Dispatcher(Link):
         # A worker runs the listeners; a message was received and perhaps not answered yet.
         self._busy = False
         self._serving = False
-        # The end, once there is one.
-        self._closed: CloseEvent | None = None
+        # The end, once there is one: code, reason, and whether it was clean.
+        self._closed: tuple[int, str, bool] | None = None
 
     def _on_open(self) -> None:
         raise NotImplementedError
@@ -101,6 +101,7 @@ class Dispatcher(Link):
             self._reactor.workers.run(self._work)
         if self._inbox_weight > _MAX_INBOX:
             self._govern_reading()
+        self._forget_listeners_at_end()
 
     def _take(self) -> None:
         """Take what the driver has to tell."""
@@ -178,14 +179,14 @@ class Dispatcher(Link):
                 return
 
     def _finish(self, close: Close) -> None:
-        self._closed = CloseEvent("close", self, close.code, close.reason, close.was_clean)
+        self._closed = (close.code, close.reason, close.was_clean)
         self._pings = None
         logger.debug("closed: %s %s", int(close.code), close.reason)
         if close.error is not None and self._has_listener("error"):
             self._add_notice(ErrorEvent("error", self, close.error))
         self._announce("end")
         if self._has_listener("close"):
-            self._add_notice(self._closed)
+            self._add_notice(CloseEvent("close", self, *self._closed))
         self._close_transport()
         self._notify()
 
@@ -252,6 +253,7 @@ class Dispatcher(Link):
         finally:
             self._busy = False
             self._notify()
+            self._forget_listeners_at_end()
 
     def _run_listeners(self) -> None:
         while True:
@@ -267,6 +269,12 @@ class Dispatcher(Link):
                 if not self._has_work():
                     return
                 self._busy = True
+
+    def _forget_listeners_at_end(self) -> None:
+        # They are closures that hold the connection: without the circle, it is freed at
+        # once, and not when the garbage collector comes.
+        if self._closed is not None and not self._busy and not self._notices:
+            self._listeners = ()
 
     def _is_opening(self) -> bool:
         # The notice that the connection is open comes before all messages; the others
@@ -292,7 +300,7 @@ class Dispatcher(Link):
             logger.debug("a listener ended: %r", error)
         else:
             logger.error("a listener raised", exc_info=error)
-        if self._driver.fail("a listener raised"):
+        if self._driver.leave(CloseCode.INTERNAL_ERROR, "a listener raised"):
             self._begin_closing()
         if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
             if self._reactor is None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..constants import ReadyState
+from ..constants import CloseCode, ReadyState
 from ..driver.base import Driver
 from ..events import EventTarget, logger
 from .reactor import Reactor, current_reactor
@@ -190,6 +190,11 @@ class Link(EventTarget):
         if self._driver.ready_state is not ReadyState.CLOSED:
             self._drop()
         self._on_release()
+
+    def leave(self) -> None:
+        """Tell the peer that the process ends (RFC 6455, 7.4.1: 1001, going away)."""
+        if self._driver.leave(CloseCode.GOING_AWAY):
+            self._flush()
 
     def forked(self) -> None:
         """Forget the connection: it belongs to the parent process."""

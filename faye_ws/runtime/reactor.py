@@ -6,6 +6,7 @@ another thread is handed over, and its result handed back.
 
 from __future__ import annotations
 
+import atexit
 import os
 import weakref
 from collections.abc import Callable
@@ -31,6 +32,9 @@ _ATTRIBUTE = "_faye_ws_reactor"
 
 class Member(Protocol):
     """A connection, as far as its reactor is concerned."""
+
+    def leave(self) -> None:
+        """Say goodbye to the peer: the process ends."""
 
     def forked(self) -> None:
         """Forget the connection, which belongs to the parent process."""
@@ -153,4 +157,12 @@ def _clean_after_fork() -> None:
         reactor.workers = Workers(reactor.hub)
 
 
+def _leave_at_exit() -> None:
+    for reactor in list(_reactors):
+        if not reactor.is_foreign():
+            for member in list(reactor.members):
+                member.leave()
+
+
 os.register_at_fork(after_in_child=_clean_after_fork)
+atexit.register(_leave_at_exit)
