@@ -110,9 +110,10 @@ class Server(Driver):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
+        # Header fields may be an iterator, which can be read only once.
+        self._options = {**options, "headers": Headers(options.get("headers", ()))}
         # A wrong option should be known now, not when the first client comes.
-        RequestServer(_NO_REQUEST, **options)
-        self._options = options
+        RequestServer(_NO_REQUEST, **self._options)
         self._buffer = b""
         self._driver: RequestServer | None = None
 
@@ -207,6 +208,11 @@ class Server(Driver):
     def pong(self, data: bytes = b"") -> bool:
         """Send a pong of at most 125 bytes. Return False unless open."""
         return self._driver is not None and self._driver.pong(data)
+
+    def hold_pongs(self, hold: bool) -> None:
+        """While `hold`, answer no pings; afterwards, the last of those that came."""
+        if self._driver is not None:
+            self._driver.hold_pongs(hold)
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bool:
         """Begin the closing handshake. Return False unless open."""

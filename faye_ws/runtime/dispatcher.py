@@ -49,6 +49,7 @@ class Dispatcher(Link):
     """A link whose events reach the application."""
 
     __slots__ = (
+        "_asking",
         "_busy",
         "_closed",
         "_context",
@@ -81,9 +82,11 @@ class Dispatcher(Link):
         self._hears_messages = False
         self._hears_data = False
         self._context: Context | None = None
-        # A worker runs the listeners; a message was received and perhaps not answered yet.
+        # A worker runs the listeners; a message was received and perhaps not answered yet;
+        # how many greenlets ask for what comes next, so that all before it is answered.
         self._busy = False
         self._serving = False
+        self._asking = 0
         # The end, once there is one: code, reason, and whether it was clean.
         self._closed: tuple[int, str, bool] | None = None
 
@@ -122,7 +125,7 @@ class Dispatcher(Link):
         # still can and takes no longer than its time.
         return (
             self._driver.ready_state is not _OPEN
-            or not (self._messages or self._busy or self._serving)
+            or not (self._messages or self._serving or (self._busy and not self._asking))
             or time.monotonic() >= self._end_deadline
         )
 
@@ -160,6 +163,15 @@ class Dispatcher(Link):
                 self._govern_reading()
         return message
 
+    def _give_back(self, message: str | bytes) -> None:
+        """Put a message back that was taken for somebody who is gone."""
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.appendleft(message)
+        self._inbox_weight += len(message) + _MESSAGE_WEIGHT
+        self._serving = False
+        self._advance_soon()
+
     def _is_inbox_full(self) -> bool:
         return self._inbox_weight > _MAX_INBOX
 
@@ -190,6 +202,11 @@ class Dispatcher(Link):
         self._close_transport()
         self._notify()
 
+    def forked(self) -> None:
+        """Forget the connection: it belongs to the parent process, and so do all who wait."""
+        super().forked()
+        self._closed = (CloseCode.ABNORMAL_CLOSURE, "", False)
+
     def _on_drain(self) -> None:
         self._notify()
         self._announce("drain")
@@ -209,15 +226,24 @@ class Dispatcher(Link):
 
     # To greenlets that wait
 
-    def _wait_until(self, deadline: float | None, failure: str) -> None:
+    def _ask(self) -> None:
+        """Take what there is, for a greenlet that has done with all that came before."""
+        self._asking += 1
+        try:
+            self._take()
+        finally:
+            self._asking -= 1
+
+    def _wait_asking(self, deadline: float | None, failure: str) -> None:
         """Wait for something to change, or raise `TimeoutError` at the deadline."""
-        if deadline is None:
-            self._wait(None)
-            return
-        left = deadline - time.monotonic()
-        if left <= 0:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
             raise TimeoutError(failure)
-        self._wait(left)
+        self._asking += 1
+        try:
+            self._wait(left)
+        finally:
+            self._asking -= 1
 
     def _wait(self, timeout: float | None) -> None:
         if self._waiting is None:
