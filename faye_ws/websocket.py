@@ -112,14 +112,16 @@ class WebSocket(Connection):
         return _Hold(self) if self._keeps_server else []
 
     def _open(self) -> None:
-        environ, self._environ = self._environ, None
+        environ = self._environ
         if environ is None:
             return
         if self._driver.refusal is None:
             sock, early, detached = take_socket(environ, self._server_wrote)
+            self._environ = None
             self._keeps_server = not detached
             self._attach(sock, early, keep_socket=not detached)
         else:
+            self._environ = None
             self._driver.start()
             self._take()
             self._run_listeners()

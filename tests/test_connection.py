@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import gevent
 import pytest
+from gevent import Greenlet
 from gevent.event import Event
 
 import serving
@@ -222,6 +223,35 @@ def test_a_close_behind_messages_is_answered_after_them(connect: Serving) -> Non
     peer.send(text("a") + text("b") + text("c") + serving.close(4000))
     assert [peer.read_text() for _ in range(3)] == ["a", "b", "c"]
     assert peer.read_close() == (4000, "")
+
+
+@pytest.mark.parametrize("ask", [WebSocket.wait_closed, WebSocket.receive])
+def test_a_close_is_answered_after_the_message_whoever_else_waits_for_it(
+    connect: Serving, ask: Callable[[WebSocket], object]
+) -> None:
+    answering, go_on = Event(), Event()
+
+    def accept(ws: WebSocket) -> None:
+        @ws.on("message")
+        def message(event: MessageEvent) -> None:
+            answering.set()
+            go_on.wait()
+            ws.send("answer")
+
+    ws, peer = connect(accept)
+    peer.send(text("question"))
+    assert answering.wait(DEADLINE)
+    waiter = Greenlet(ask, ws)
+    waiter.start()
+    wait_for(lambda: ws._waiting, "somebody waits for the end")
+    peer.send(serving.close(4000))
+    gevent.sleep(0.05)
+    go_on.set()
+    assert peer.read_text() == "answer"
+    assert peer.read_close() == (4000, "")
+    waiter.join(DEADLINE)
+    assert waiter.ready()
+    connect.errors.text = ""
 
 
 def test_a_close_behind_a_message_that_was_received_is_answered_after_it(connect: Serving) -> None:

@@ -210,7 +210,6 @@ def test_a_function_that_is_added_and_an_attribute_is_called_twice(
     assert record.take() == "x"
 
 
-@pytest.mark.xfail(reason="on() takes the attribute for the same listener")
 def test_a_function_that_is_an_attribute_can_be_added_as_well(
     target: Target, record: Record
 ) -> None:
@@ -251,7 +250,6 @@ def test_a_listener_may_remove_itself(target: Target, record: Record) -> None:
     assert record.take() == "a b"
 
 
-@pytest.mark.xfail(reason="a listener that is removed meanwhile is called all the same")
 def test_a_listener_that_is_removed_meanwhile_is_not_called(target: Target, record: Record) -> None:
     listener = record.note("x")
     target.on("message", lambda event: target.off("message", listener))
@@ -269,7 +267,6 @@ def test_an_event_inside_of_an_event_is_dispatched_at_once(target: Target, recor
     assert record.take() == "close message"
 
 
-@pytest.mark.xfail(reason="the outer of two events does not see that the listener has gone")
 def test_once_is_once_for_an_event_inside_of_an_event(target: Target, record: Record) -> None:
     inner = [Event("message", target)]
     target.on("message", lambda event: target.dispatch_event(inner.pop()) if inner else None)

@@ -119,26 +119,21 @@ class Link(EventTarget):
         """Take over a socket, and the bytes that were read from it before."""
         reactor = self._reactor = current_reactor()
         reactor.members.add(self)
+        # Before all that the transport is going to read.
+        reactor.loop.run_callback(self.data_received, early)
         self._transport = open_transport(sock, reactor.loop, self, keep_socket)
         self._driver.start()
         if self._ping is not None:
             self._ping_deadline = time.monotonic() + self._ping
             self._set_heartbeat()
         self._flush()
-        reactor.loop.run_callback(self.data_received, early)
-        if self._transport.reads_ahead:
-            reactor.loop.run_callback(self._poll)
-
-    def _poll(self) -> None:
-        if self._transport is not None:
-            self._transport.poll()
 
     def _advance_soon(self) -> None:
         if self._reactor is not None:
-            if self._reactor.is_foreign():
+            try:
                 self._reactor.loop.run_callback_threadsafe(self._advance)
-            else:
-                self._reactor.loop.run_callback(self._advance)
+            except ValueError:
+                logger.debug("there is nothing to advance: the hub is gone")
 
     def _begin_closing(self) -> None:
         """Send the close frame that the driver has made, and set the peer its deadline."""

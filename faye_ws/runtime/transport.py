@@ -88,9 +88,6 @@ class Transport:
         "is_broken",
     )
 
-    # Whether bytes may have come that the socket does not show.
-    reads_ahead = False
-
     def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
         self._socket = sock
         self._loop = loop
@@ -294,8 +291,10 @@ class TLSTransport(Transport):
 
     __slots__ = ()
 
-    # A server may have read a part of a record.
-    reads_ahead = True
+    def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
+        super().__init__(sock, loop, owner, keep_socket)
+        # The rest of a record that others have begun to read can't be seen at the socket.
+        loop.run_callback(self._readable)
 
     def _read(self) -> None:
         if self._backlog is not None:

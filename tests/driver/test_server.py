@@ -26,10 +26,6 @@ from faye_ws.driver.prepared import PreparedMessage
 from faye_ws.errors import HandshakeError, OriginNotAllowed, UnsupportedVersion
 from streams import Cut, feed, take
 
-waits_for_its_turn = pytest.mark.xfail(
-    reason="the end before the answer neither comes alone nor stays the end"
-)
-
 HELLO = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 
 
@@ -237,7 +233,6 @@ def test_the_end_of_the_bytes_before_the_request_is_1006(end: int) -> None:
     assert not driver.start()
 
 
-@waits_for_its_turn
 def test_the_end_of_the_bytes_before_the_answer_is_1006() -> None:
     driver = Server()
     driver.receive_data(wire.request())
@@ -250,7 +245,6 @@ def test_the_end_of_the_bytes_before_the_answer_is_1006() -> None:
     assert take(driver) == []
 
 
-@waits_for_its_turn
 def test_a_peer_that_has_said_all_in_one_go_is_answered() -> None:
     driver = Server()
     driver.receive_data(wire.request() + HELLO)
@@ -264,7 +258,6 @@ def test_a_peer_that_has_said_all_in_one_go_is_answered() -> None:
     assert driver.data_to_send() == wire.ACCEPTANCE + b"\x81\x06answer"
 
 
-@waits_for_its_turn
 def test_a_peer_that_sends_too_much_with_its_request_is_refused_after_it_was_told() -> None:
     driver = Server()
     driver.receive_data(wire.request())

@@ -91,7 +91,7 @@ def test_an_unknown_option_is_found_out_at_once() -> None:
     with pytest.raises(TypeError):
         PermessageDeflate(memlevel=9)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        PermessageDeflate(9)  # type: ignore[misc]
+        PermessageDeflate(9)  # type: ignore[call-arg]
 
 
 def test_one_extension_serves_many_connections() -> None:

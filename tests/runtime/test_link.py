@@ -15,7 +15,7 @@ from serving import BINARY, DEADLINE, PING, PONG, Peer, Serving, frame, text, wa
 connect = serving.connect
 
 # Many heartbeats of the shortest kind; whoever is to be dropped is dropped before that.
-MANY = 8
+MANY = 5
 
 
 def test_a_peer_that_answers_pings_is_kept(connect: Serving) -> None:
@@ -126,3 +126,22 @@ def test_a_connection_that_ends_leaves_nothing_in_the_heartbeat(connect: Serving
         assert ws._slot is not None
         end(peer)
         wait_for(lambda ws=ws: ws._slot is None, "the heartbeat has forgotten it")
+
+
+def test_a_peer_that_does_not_read_gets_the_pong_to_its_latest_ping(connect: Serving) -> None:
+    # RFC 6455, 5.5.3: it "MAY elect to send a Pong frame for only the most recently
+    # processed Ping frame".
+    ws, peer = connect(max_backlog=1000)
+    sender = gevent.spawn(ws.send, bytes(2**21))
+    wait_for(lambda: ws._backlogged, "the peer has to read")
+    for number in range(20_000):
+        peer.send(frame(PING, str(number).encode()))
+    peer.send(text("the last"))
+    assert ws.receive(DEADLINE) == "the last"
+    assert ws.buffered_amount < 2**21 + 2**16
+    assert peer.read_frame() == (BINARY, bytes(2**21))
+    payload = b""
+    while payload != b"19999":
+        first, payload = peer.read_frame()
+        assert first == PONG
+    sender.get(timeout=DEADLINE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -58,6 +60,19 @@ def test_a_job_that_blocks_keeps_its_worker_and_the_next_gets_another(workers: W
     assert order == ["other"]
     go_on.set()
     wait_for(lambda: order == ["other", "blocked"], "it goes on")
+
+
+def test_a_worker_at_rest_keeps_nothing_of_its_jobs(workers: Workers) -> None:
+    class Thing:
+        def work(self) -> None:
+            pass
+
+    for _ in range(2):
+        thing = Thing()
+        gone = weakref.ref(thing)
+        _run_in_hub(workers, thing.work)
+        del thing
+        wait_for(lambda gone=gone: gone() is None, "what the job belonged to is gone")
 
 
 def test_after_a_burst_only_so_many_workers_are_kept(workers: Workers) -> None:
