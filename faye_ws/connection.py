@@ -258,7 +258,6 @@ class Connection(Dispatcher):
             return self._hand_over(lambda: self.receive(timeout), self._give_back)
         self._open()
         deadline = _deadline_after(timeout)
-        self._serving = False
         while not self._messages:
             self._ask()
             if self._messages:
@@ -266,7 +265,7 @@ class Connection(Dispatcher):
             if self._closed is not None:
                 raise ConnectionClosed(*self._closed)
             self._wait_asking(deadline, "no message has come")
-        self._serving = True
+        self._serving = getcurrent()
         return self._next_message()
 
     def __iter__(self) -> Iterator[str | bytes]:
@@ -294,7 +293,6 @@ class Connection(Dispatcher):
             return self._hand_over(lambda: self.wait_closed(timeout))
         self._open()
         deadline = _deadline_after(timeout)
-        self._serving = False
         while self._closed is None:
             self._ask()
             if self._closed is None:

@@ -108,7 +108,8 @@ class WebSocket(Connection):
         # We have sent the head ourselves. The server's goes to a dead socket: this is for
         # its access log.
         start_response("101 Switching Protocols", [])
-        self._serving = False
+        # Who has received something before has done with it.
+        self._serving = None
         return _Hold(self) if self._keeps_server else []
 
     def _open(self) -> None:

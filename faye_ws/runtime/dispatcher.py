@@ -21,6 +21,7 @@ from contextvars import Context
 from typing import Any
 
 from gevent import GreenletExit
+from greenlet import getcurrent, greenlet
 
 from ..constants import CloseCode, ReadyState
 from ..driver.base import Driver
@@ -61,6 +62,7 @@ class Dispatcher(Link):
         "_pings",
         "_serving",
         "_waiting",
+        "_worker",
     )
 
     def __init__(
@@ -82,11 +84,12 @@ class Dispatcher(Link):
         self._hears_messages = False
         self._hears_data = False
         self._context: Context | None = None
-        # A worker runs the listeners; a message was received and perhaps not answered yet;
-        # how many greenlets ask for what comes next, so that all before it is answered.
+        # Whether a worker runs the listeners, and which; who has received a message, and may
+        # not have answered it yet; and who asks for what comes next.
         self._busy = False
-        self._serving = False
-        self._asking = 0
+        self._worker: greenlet | None = None
+        self._serving: greenlet | None = None
+        self._asking: list[greenlet] = []
         # The end, once there is one: code, reason, and whether it was clean.
         self._closed: tuple[int, str, bool] | None = None
 
@@ -125,9 +128,16 @@ class Dispatcher(Link):
         # still can and takes no longer than its time.
         return (
             self._driver.ready_state is not _OPEN
-            or not (self._messages or self._serving or (self._busy and not self._asking))
+            or not (self._messages or self._is_answering())
             or time.monotonic() >= self._end_deadline
         )
+
+    def _is_answering(self) -> bool:
+        # Who asks for what comes next has done with what came before.
+        if self._busy and self._worker not in self._asking:
+            return True
+        serving = self._serving
+        return serving is not None and not serving.dead and serving not in self._asking
 
     def _sort(self, events: list[DriverEvent]) -> None:
         for event in events:
@@ -169,7 +179,7 @@ class Dispatcher(Link):
             self._messages = deque()
         self._messages.appendleft(message)
         self._inbox_weight += len(message) + _MESSAGE_WEIGHT
-        self._serving = False
+        self._serving = None
         self._advance_soon()
 
     def _is_inbox_full(self) -> bool:
@@ -192,6 +202,7 @@ class Dispatcher(Link):
 
     def _finish(self, close: Close) -> None:
         self._closed = (close.code, close.reason, close.was_clean)
+        self._serving = None
         self._pings = None
         logger.debug("closed: %s %s", int(close.code), close.reason)
         if close.error is not None and self._has_listener("error"):
@@ -228,22 +239,24 @@ class Dispatcher(Link):
 
     def _ask(self) -> None:
         """Take what there is, for a greenlet that has done with all that came before."""
-        self._asking += 1
+        me = getcurrent()
+        self._asking.append(me)
         try:
             self._take()
         finally:
-            self._asking -= 1
+            self._asking.remove(me)
 
     def _wait_asking(self, deadline: float | None, failure: str) -> None:
         """Wait for something to change, or raise `TimeoutError` at the deadline."""
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise TimeoutError(failure)
-        self._asking += 1
+        me = getcurrent()
+        self._asking.append(me)
         try:
             self._wait(left)
         finally:
-            self._asking -= 1
+            self._asking.remove(me)
 
     def _wait(self, timeout: float | None) -> None:
         if self._waiting is None:
@@ -274,9 +287,11 @@ class Dispatcher(Link):
             # An empty one: nothing leaks from the view that made the connection, nor from
             # another connection that this worker has served.
             self._context = Context()
+        self._worker = getcurrent()
         try:
             self._context.run(self._run_listeners)
         finally:
+            self._worker = None
             self._busy = False
             self._notify()
             self._forget_listeners_at_end()
@@ -289,7 +304,9 @@ class Dispatcher(Link):
                 self._dispatch_notice(self._notices.popleft())
             else:
                 self._notices = None
-                self._busy = self._serving = False
+                self._busy = False
+                if self._serving is self._worker:
+                    self._serving = None
                 if self._driver.is_ending:
                     self._take_end()
                 if not self._has_work():
