@@ -267,32 +267,6 @@ def test_messages_wait_again_when_the_listener_is_off(connect: Serving) -> None:
     assert heard == ["a"]
 
 
-def test_a_paused_connection_tells_its_listeners_nothing_until_it_resumes(
-    connect: Serving,
-) -> None:
-    heard: list[str] = []
-
-    def accept(ws: WebSocket) -> None:
-        ws.pause()
-        ws.on("message", lambda event: heard.append(event.data))
-
-    ws, peer = connect(accept)
-    messages = [str(number) for number in range(10)]
-    peer.send(b"".join(text(message) for message in messages))
-    for _ in range(10):
-        gevent.sleep(0.001)
-    assert heard == []
-    ws.resume()
-    wait_for(lambda: len(heard) == 10, "the listener has heard all")
-    ws.pause()
-    peer.send(text("last"))
-    for _ in range(10):
-        gevent.sleep(0.001)
-    assert heard == messages
-    ws.resume()
-    wait_for(lambda: heard == [*messages, "last"], "it has heard the last")
-
-
 class Flood:
     """A peer that sends as much as it can."""
 

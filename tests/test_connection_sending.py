@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -381,68 +380,3 @@ def test_callbacks_for_pongs_that_never_come_are_bounded(connect: Serving) -> No
         gevent.sleep(0)
     reader.get(timeout=DEADLINE)
     assert len(ws._pings or ()) < 1000
-
-
-def test_end_sends_a_last_message_and_closes(connect: Serving) -> None:
-    ws, peer = connect()
-    ws.end("goodbye")
-    assert peer.read_text() == "goodbye"
-    assert peer.read_close() == (1000, "")
-    ws.end("again")
-    ws.end()
-    peer.send(serving.close())
-    assert ws.wait_closed(DEADLINE).was_clean
-    assert peer.read_to_end() == b""
-
-
-def test_a_pipe_carries_messages_to_another_connection_and_ends_it(connect: Serving) -> None:
-    target, reader = connect()
-    source, writer = connect()
-    assert source.pipe(target) is target
-    writer.send(text("text") + frame(BINARY, b"bytes"))
-    assert reader.read_frames(2) == [(TEXT, b"text"), (BINARY, b"bytes")]
-    writer.send(serving.close())
-    assert writer.read_close() == (1000, "")
-    assert reader.read_close() == (1000, "")
-
-
-def test_a_pipe_carries_messages_to_a_file_and_closes_it(connect: Serving) -> None:
-    class File(io.StringIO):
-        def close(self) -> None:
-            written.append(self.getvalue())
-            super().close()
-
-    written: list[str] = []
-    ws, peer = connect(lambda ws: ws.pipe(File()))
-    peer.send(text("one ") + text("two") + serving.close())
-    assert peer.read_close() == (1000, "")
-    wait_for(lambda: written, "the file is closed")
-    assert written == ["one two"]
-    assert ws.ready_state is ReadyState.CLOSED
-
-
-def test_a_pipe_to_a_slow_reader_makes_the_writer_wait(connect: Serving) -> None:
-    target, reader = connect(max_backlog=2**16)
-    source, writer = connect()
-    source.pipe(target)
-    count = 256
-    sent: list[int] = []
-
-    def write() -> None:
-        for number in range(count):
-            writer.send(frame(BINARY, bytes(2**16)))
-            sent.append(number)
-
-    writing = gevent.spawn(write)
-    wait_for(lambda: source._stalled, "the writer has to wait")
-    assert len(sent) < count
-    assert target.buffered_amount < 2**18
-    assert reader.read_frames(count) == [(BINARY, bytes(2**16))] * count
-    writing.get(timeout=DEADLINE)
-
-
-def test_a_pipe_in_a_circle_echoes(connect: Serving) -> None:
-    _, peer = connect(lambda ws: ws.pipe(ws))
-    assert peer.echoes("around")
-    peer.send(serving.close())
-    assert peer.read_close() == (1000, "")

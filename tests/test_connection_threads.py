@@ -155,6 +155,26 @@ def test_a_receive_that_is_interrupted_in_another_thread_loses_nothing(connect: 
     assert ws.receive(2) == "not lost"
 
 
+def test_a_message_that_comes_as_its_receiver_is_killed_is_not_lost(connect: Serving) -> None:
+    ws, peer = connect()
+    waits = threading.Event()
+
+    def work() -> None:
+        receiver = gevent.spawn(ws.receive)
+        while not ws._waiting:
+            gevent.sleep(0.001)
+        waits.set()
+        # The message comes now, but nothing of this thread runs before the kill.
+        time.sleep(0.3)
+        receiver.kill()
+
+    thread = Thread(work, own_hub=True)
+    wait_for(waits.is_set, "it waits")
+    peer.send(text("not lost"))
+    thread.result()
+    assert ws.receive(2) == "not lost"
+
+
 def test_a_thread_can_pause_and_resume(connect: Serving, own_hub: bool) -> None:
     heard: list[str] = []
     ws, peer = connect(lambda ws: ws.on("message", lambda event: heard.append(event.data)))

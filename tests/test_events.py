@@ -275,6 +275,16 @@ def test_once_is_once_for_an_event_inside_of_an_event(target: Target, record: Re
     assert record.take() == "once"
 
 
+def test_once_is_once_for_a_listener_that_dispatches_again(target: Target, record: Record) -> None:
+    @target.once("message")
+    def again(event: Event) -> None:
+        record.calls.append("again")
+        dispatch(target)
+
+    dispatch(target)
+    assert record.take() == "again"
+
+
 def test_a_listener_that_raises_keeps_none_of_the_others_from_being_called(
     target: Target, record: Record, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -199,6 +200,20 @@ def test_what_is_no_request_is_refused_at_once(cut: Cut, data: bytes) -> None:
     assert_refusal(driver, 400, event.reason)
 
 
+def test_nothing_is_kept_of_what_comes_behind_no_request() -> None:
+    driver = Server()
+    driver.receive_data(b"\r\n\r\n")
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            driver.receive_data(bytes(10_000))
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 10_000
+    assert [type(event) for event in take(driver)] == [Close]
+
+
 def test_a_head_of_16_kib_and_100_fields_is_accepted(cut: Cut) -> None:
     more = 100 - len(wire.REQUEST_FIELDS)
     data = wire.request(*[b"X: y"] * more)
@@ -226,6 +241,7 @@ def test_the_end_of_the_bytes_before_the_request_is_1006(end: int) -> None:
     driver.receive_data(wire.request()[:end])
     driver.receive_eof()
     driver.receive_eof()
+    driver.receive_data(wire.request()[end:] + wire.request())
     assert take(driver) == [Close(1006)]
     assert driver.data_to_send() == b""
     driver.receive_data(wire.request())

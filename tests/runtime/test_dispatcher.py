@@ -23,6 +23,10 @@ def _echo(ws: WebSocket) -> None:
     ws.on("message", lambda event: ws.send(event.data))
 
 
+def _errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.levelno > logging.DEBUG]
+
+
 def test_listeners_are_called_in_the_order_they_were_added(connect: Serving) -> None:
     heard: list[str] = []
 
@@ -98,14 +102,16 @@ def test_open_comes_before_the_messages_and_close_after_them(connect: Serving) -
     ]
 
 
-def test_a_listener_waits_until_the_one_before_it_is_done(connect: Serving) -> None:
+def test_a_listener_waits_until_the_one_before_it_is_done(
+    connect: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
     running: list[object] = []
 
     def accept(ws: WebSocket) -> None:
         @ws.on("message")
         def message(event: MessageEvent) -> None:
             running.append(event)
-            gevent.sleep(0.001)
+            gevent.sleep(0.003)
             assert running == [event]
             running.clear()
             ws.send(event.data)
@@ -113,8 +119,12 @@ def test_a_listener_waits_until_the_one_before_it_is_done(connect: Serving) -> N
     _, peer = connect(accept)
     messages = [str(number) for number in range(30)]
     for message in messages:
+        # One at a time: the next comes while the listener is still at the last.
         peer.send(text(message))
+        gevent.sleep(0.001)
     assert [peer.read_text() for _ in messages] == messages
+    # Nor did a second worker try.
+    assert not _errors(caplog)
 
 
 def test_a_listener_that_blocks_holds_up_its_own_connection_only(connect: Serving) -> None:
@@ -150,10 +160,6 @@ def test_no_messages_are_heard_once_the_application_has_closed(connect: Serving)
     peer.send(text("c") + serving.close(4000))
     assert ws.wait_closed(DEADLINE).was_clean
     assert heard == ["a"]
-
-
-def _errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
 @pytest.mark.parametrize("type", ["open", "message", "data", "pong"])
@@ -268,6 +274,20 @@ def test_a_listener_that_ends_with_the_connection_ends_quietly(
     assert peer.read_close() == (4000, "")
     wait_for(lambda: heard == [4000], "the close event has come")
     assert not _errors(caplog)
+
+
+def test_a_listener_that_ends_with_another_connection_is_logged(
+    connect: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Its own peer is still there, and is told that something went wrong: what is it?
+    other, others = connect()
+    _, peer = connect(lambda ws: ws.on("message", lambda event: other.receive()))
+    peer.send(text("a"))
+    wait_for(lambda: other._waiting, "the listener waits for the other connection")
+    others.send(serving.close(4000))
+    assert peer.read_close()[0] == 1011
+    assert len(_errors(caplog)) == 1
+    caplog.clear()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

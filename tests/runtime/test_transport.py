@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from faye_ws.runtime.transport import TLSTransport, Transport, open_transport
-from serving import wait_for
+from serving import DEADLINE, wait_for
 
 # More than the kernel takes on its own.
 FLOOD = bytes(range(256)) * 2**14
@@ -238,6 +238,20 @@ def test_an_owner_that_fails_loses_its_connection_and_nothing_else(
     (record,) = caplog.records
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_an_interrupt_in_the_hub_drops_the_connection_and_reaches_the_main_greenlet(
+    ends: Ends,
+) -> None:
+    # The loop stops a watcher whose callback raises: nobody would ever read again.
+    def interrupt(data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    ends.owner.data_received = interrupt  # type: ignore[method-assign]
+    ends.peer.send(b"x")
+    with pytest.raises(KeyboardInterrupt):
+        gevent.sleep(DEADLINE)
+    wait_for(lambda: ends.owner.told == ["released"], "the connection is dropped")
 
 
 def test_a_socket_that_is_to_be_kept_is_shut_down_and_left_open() -> None:
