@@ -28,6 +28,8 @@ from .runtime.dispatcher import Dispatcher, PongCallback
 Data = str | bytes | bytearray | memoryview
 _T = TypeVar("_T")
 
+# Seconds that are as good as no timeout at all: some thirty years.
+_FOREVER = 1e9
 # Replies of one batch are held together up to this many bytes.
 _MAX_CORKED = 2**16
 
@@ -376,7 +378,8 @@ def _deadline_after(timeout: float | None) -> float | None:
     deadline = time.monotonic() + timeout
     if deadline != deadline:
         raise ValueError("a timeout must be a number of seconds, not NaN")
-    return deadline
+    # What is beyond any process is beyond the loop's timers, too.
+    return deadline if timeout < _FOREVER else None
 
 
 class _QueuedClose:

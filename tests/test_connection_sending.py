@@ -361,7 +361,7 @@ def test_a_ping_takes_125_bytes_of_text_or_bytes(connect: Serving) -> None:
         with pytest.raises(ValueError, match="125 bytes"):
             ws.ping(message)
     assert ws.ping("é" * 62)
-    assert ws.ping(bytearray(125))  # type: ignore[arg-type]
+    assert ws.ping(bytearray(125))
     assert peer.read_frames(2) == [(PING, "é".encode() * 62), (PING, bytes(125))]
 
 

@@ -199,7 +199,7 @@ def test_a_server_whose_socket_cannot_be_reached_is_told_every_time(connect: Ser
         ws = WebSocket(environ)
         for verb in (ws.receive, ws.wait_closed, lambda: ws(environ, start_response)):
             with pytest.raises(UnsupportedServer, match="gevent's pywsgi"):
-                verb()  # type: ignore[operator]
+                verb()
             answers.append(ws.ready_state.name)
         start_response("200 OK", [("Content-Length", "0"), ("Connection", "close")])
         return []

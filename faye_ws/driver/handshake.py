@@ -90,7 +90,7 @@ def check_origin(request: Request, origins: Sequence[str] | str | None) -> None:
         OriginNotAllowed: it may not.
     """
     origin = request.headers.get("Origin")
-    if origin is None or origins == "*":
+    if origin is None or (origins is not None and "*" in origins):
         return
     if origins is None:
         # A page cannot set these headers, so the one that a proxy adds is safe to heed.

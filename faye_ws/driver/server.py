@@ -59,6 +59,8 @@ class RequestServer(RFC6455):
         supported = check_protocols(protocols)
         known = check_extensions(extensions)
         extra = Headers(headers)
+        if isinstance(origins, str) and origins != "*":
+            raise TypeError(f"origins must be None, '*' or a list of strings: [{origins!r}]")
         self._acceptance = b""
         self._error: HandshakeError | None = None
         self.refusal: Response | None = None

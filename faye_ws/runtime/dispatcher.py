@@ -338,8 +338,10 @@ class Dispatcher(Link):
             self.dispatch_event(MessageEvent("data", self, data))
 
     def _listener_raised(self, error: BaseException) -> None:
-        if isinstance(error, (GreenletExit, ConnectionClosed)):
-            # Killed, or ended by the end of the connection: that is no fault.
+        if isinstance(error, GreenletExit) or (
+            isinstance(error, ConnectionClosed) and self._closed is not None
+        ):
+            # Killed, or ended by the end of its connection: that is no fault.
             logger.debug("a listener ended: %r", error)
         else:
             logger.error("a listener raised", exc_info=error)

@@ -130,6 +130,11 @@ class Transport:
         except Exception:
             logger.exception("a connection is dropped because of an error")
             self.abort()
+        except BaseException:
+            # An interrupt is for the main greenlet. But a watcher whose callback raises is
+            # stopped, so nobody would read this connection again.
+            self.abort()
+            raise
 
     def _read(self) -> None:
         try:
@@ -190,6 +195,11 @@ class Transport:
         except Exception:
             logger.exception("a connection is dropped because of an error")
             self.abort()
+        except BaseException:
+            # An interrupt is for the main greenlet. But a watcher whose callback raises is
+            # stopped, so nobody would read this connection again.
+            self.abort()
+            raise
 
     def _write_backlog(self) -> None:
         if self._backlog is None:

@@ -423,3 +423,17 @@ def test_the_origins_that_are_allowed_may_connect(cut: Cut, origins: Any) -> Non
     allowed = b"https://server.example.com" if origins is None else b"https://page.example"
     events = serve(Server(origins=origins), wire.request(b"Origin: " + allowed), cut)
     assert events == [Open()]
+
+
+def test_one_origin_that_is_no_list_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="must be None"):
+        Server(origins="https://example.com")
+
+
+@pytest.mark.parametrize("origins", ["*", ["*"]])
+def test_a_star_welcomes_every_page(origins: object) -> None:
+    driver = Server(origins=origins)
+    driver.receive_data(wire.request(b"Origin: https://elsewhere.example"))
+    assert [type(event) for event in driver.events()] == [Connect]
+    assert driver.start()
+    assert driver.events() == [Open()]
