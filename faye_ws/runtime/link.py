@@ -38,7 +38,7 @@ class Link(EventTarget):
         ping: send a ping every so many seconds, or None.
         ping_timeout: drop a peer that is silent so many seconds after a ping, or None.
         close_timeout: seconds that the closing handshake may take.
-        max_backlog: bytes that may wait for the peer before it has to wait, too.
+        max_backlog: bytes that may wait for a slow peer before senders have to wait.
     """
 
     __slots__ = (
