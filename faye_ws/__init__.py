@@ -1,6 +1,7 @@
 """WebSocket and EventSource for Python programs that run on gevent and WSGI."""
 
 from .broadcast import broadcast
+from .client import Client
 from .connection import Connection
 from .constants import CloseCode, ReadyState
 from .errors import (
@@ -18,6 +19,7 @@ from .websocket import WebSocket
 __version__ = "0.1.0"
 
 __all__ = [
+    "Client",
     "CloseCode",
     "CloseEvent",
     "Connection",

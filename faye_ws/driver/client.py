@@ -36,6 +36,10 @@ _RESERVED = frozenset(
 )
 
 
+# Bytes of the body of a refusal that are looked at.
+_MAX_BODY = 1024
+
+
 class Client(RFC6455):
     """A client's driver.
 
@@ -86,6 +90,8 @@ class Client(RFC6455):
         )
         if self._protocols:
             fields.append("Sec-WebSocket-Protocol", ", ".join(self._protocols))
+        if address.authorization is not None:
+            fields.append("Authorization", address.authorization)
         if self._offer.header:
             fields.append("Sec-WebSocket-Extensions", self._offer.header)
         for name, value in Headers(headers):
@@ -114,10 +120,14 @@ class Client(RFC6455):
             if end is None:
                 return
             self.response = parse_response(head[:end])
+            if self.response.status != 101 and self._awaits_body(len(head) - end):
+                return
+            if self.response.status != 101:
+                self.response = self.response._replace(body=head[end : end + _MAX_BODY])
             self.protocol = check_response(self.response, self._key, self._protocols)
             self._use(self._offer.activate(self.response.headers.get("Sec-WebSocket-Extensions")))
         except HandshakeError as error:
-            self._refuse(error)
+            self.refuse(error)
             return
         self._head = b""
         self.ready_state = ReadyState.OPEN
@@ -125,14 +135,22 @@ class Client(RFC6455):
         # A server may send frames in the same segment as its head: they are frames.
         super().receive_data(head[end:])
 
+    def _awaits_body(self, received: int) -> bool:
+        # The body of a refusal often says more than the status; it is not worth a wait of
+        # which we don't know the end.
+        length = self.response.headers.get("Content-Length") if self.response else None
+        wanted = int(length) if length and length.isdecimal() and len(length) < 10 else 0
+        return received < min(wanted, _MAX_BODY)
+
     def receive_eof(self) -> None:
         """Take in the end of the bytes."""
         if self.ready_state is ReadyState.CONNECTING:
-            self._refuse(HandshakeError("the server closed the connection in the handshake"))
+            self.refuse(HandshakeError("the server closed the connection in the handshake"))
         else:
             super().receive_eof()
 
-    def _refuse(self, error: HandshakeError) -> None:
+    def refuse(self, error: HandshakeError) -> None:
+        """Give up: the connection can't be opened."""
         self._head = b""
         self.ready_state = ReadyState.CLOSED
         self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error))

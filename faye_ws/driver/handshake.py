@@ -169,7 +169,8 @@ def check_response(response: Response, key: str, protocols: Sequence[str]) -> st
     """
     headers = response.headers
     if response.status != 101:
-        raise HandshakeError(f"the server answered {response.status_line}")
+        body = " ".join(response.body[:200].decode("utf-8", errors="replace").split())
+        raise HandshakeError(f"the server answered {response.status_line}: {body}".rstrip(": "))
     if (headers.get("Upgrade") or "").lower() != "websocket":
         raise HandshakeError("the server's Upgrade header is not 'websocket'")
     if not has_token(headers.get("Connection"), "upgrade"):
