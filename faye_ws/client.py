@@ -20,6 +20,7 @@ from .constants import (
 from .driver import client as driver
 from .driver.events import Close
 from .driver.http import HeaderFields, Headers
+from .driver.proxy import Tunnel
 from .driver.uri import parse_url
 from .errors import HandshakeError
 from .extensions.contract import Extension
@@ -28,9 +29,11 @@ from .runtime.connector import (
     TLSSettings,
     connect_tcp,
     connect_unix,
+    open_tunnel,
     start_tls,
 )
 from .runtime.link import NEVER, check_seconds
+from .runtime.proxies import Proxy, ProxyOption, choose_proxy
 from .runtime.reactor import current_reactor
 
 # Seconds for names, TCP, TLS and the opening handshake together, as in websockets.
@@ -61,6 +64,9 @@ class Client(Connection):
         close_timeout: how many seconds the closing handshake may take.
         max_backlog: bytes that may wait for a slow server before `send` waits.
         source_address: the host and port to connect from.
+        proxy: the URL of an `http` or `https` proxy, or a mapping with its `origin` and any
+            of `headers` (for it alone) and `tls`. By default the environment's
+            `https_proxy`, `http_proxy` and `no_proxy` are honoured; False switches that off.
         net: the path of a UNIX socket to connect to instead, or a connected socket, which is
             taken over.
         tls: an `ssl.SSLContext`, or a mapping with any of `ca`, `cert`, `key`,
@@ -78,6 +84,7 @@ class Client(Connection):
         "_connecting",
         "_failure",
         "_net",
+        "_proxy",
         "_source_address",
         "_tls",
     )
@@ -99,6 +106,7 @@ class Client(Connection):
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
         max_backlog: int = DEFAULT_MAX_BACKLOG,
         source_address: tuple[str, int] | None = None,
+        proxy: ProxyOption = None,
         net: Any = None,
         tls: TLSOptions | None = None,
         ca: str | None = None,
@@ -124,6 +132,7 @@ class Client(Connection):
         self._connect_timeout = check_seconds("connect_timeout", connect_timeout)
         self._source_address = source_address
         self._net = net
+        self._proxy = choose_proxy(proxy, self._address)
         self._tls = TLSSettings(tls, ca) if self._address.secure else None
         self._failure: HandshakeError | None = None
         self._reactor = current_reactor()
@@ -187,7 +196,7 @@ class Client(Connection):
         try:
             with gevent.Timeout(self._connect_timeout):
                 sock = self._make_socket()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HandshakeError) as error:
             self._connecting = None
             self._give_up(_explain(self._address.authority, error))
             return
@@ -202,21 +211,31 @@ class Client(Connection):
 
     def _make_socket(self) -> Any:
         address = self._address
-        if self._net is None:
-            sock = connect_tcp(address.host, address.port, self._source_address)
-        elif isinstance(self._net, str):
+        if isinstance(self._net, str):
             sock = connect_unix(self._net)
-        else:
+        elif self._net is not None:
             sock = self._net
-        if self._tls is None:
-            return sock
-        try:
             sock.settimeout(0.0)
-            name = self._tls.server_hostname or address.host
-            return start_tls(sock, self._tls.context, name)
+        elif self._proxy is not None:
+            sock = connect_tcp(self._proxy.host, self._proxy.port, self._source_address)
+        else:
+            sock = connect_tcp(address.host, address.port, self._source_address)
+        try:
+            if self._net is None and self._proxy is not None:
+                sock = self._pass_proxy(sock, self._proxy)
+            if self._tls is not None:
+                sock = start_tls(sock, self._tls, address.host)
         except BaseException:
             sock.close()
             raise
+        return sock
+
+    def _pass_proxy(self, sock: Any, proxy: Proxy) -> Any:
+        if proxy.tls is not None:
+            sock = start_tls(sock, proxy.tls, proxy.host)
+        address = self._address
+        open_tunnel(sock, Tunnel(address.host, address.port, proxy.authorization, proxy.headers))
+        return sock
 
     def _drop(self) -> None:
         if self._driver.ready_state is ReadyState.CONNECTING and self._transport is not None:

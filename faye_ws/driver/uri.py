@@ -64,7 +64,8 @@ def parse_url(url: str) -> Address:
     target = quote(parts.path, safe=_KEPT) or "/"
     if parts.query:
         target += "?" + quote(parts.query, safe=_KEPT)
-    return Address(secure, _to_ascii(parts.hostname), port, target, _authorize(parts))
+    authorization = authorize(parts.username, parts.password)
+    return Address(secure, _to_ascii(parts.hostname), port, target, authorization)
 
 
 def _to_ascii(host: str) -> str:
@@ -78,11 +79,10 @@ def _to_ascii(host: str) -> str:
         raise ValueError(f"not the name of a host: {host!r}") from None
 
 
-def _authorize(parts: object) -> str | None:
-    username: str | None = getattr(parts, "username", None)
+def authorize(username: str | None, password: str | None) -> str | None:
+    """Return the header value for credentials as they stand in a URI, percent-encoded."""
     if username is None:
         return None
-    password: str | None = getattr(parts, "password", None)
     # RFC 7617, 2: the user-id ends at the first colon.
     credentials = unquote_to_bytes(username) + b":" + unquote_to_bytes(password or "")
     return "Basic " + base64.b64encode(credentials).decode()

@@ -5,11 +5,16 @@ from __future__ import annotations
 import _socket
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import gevent.socket
 
+from ..driver.proxy import Tunnel
 from .tls import TLSSocket
+
+_T = TypeVar("_T")
+_READ_SIZE = 2**12
 
 TLSOptions = ssl.SSLContext | Mapping[str, Any]
 
@@ -106,18 +111,33 @@ def _take(sock: Any) -> Any:
     return plain
 
 
-def start_tls(sock: Any, context: ssl.SSLContext, server_hostname: str | None) -> TLSSocket:
+def start_tls(sock: Any, settings: TLSSettings, host: str) -> TLSSocket:
     """Do the TLS handshake over a connected socket.
 
     Raises:
         ssl.SSLError: the server has no right to its name, or the like.
     """
-    tls = TLSSocket(sock, context, server_hostname)
+    tls = TLSSocket(sock, settings.context, settings.server_hostname or host)
     _cooperate(tls, tls.do_handshake)
     return tls
 
 
-def _cooperate(sock: Any, step: Callable[[], None]) -> None:
+def open_tunnel(sock: Any, tunnel: Tunnel) -> None:
+    """Ask the proxy at the other end of a socket for a tunnel, and wait for it.
+
+    Raises:
+        HandshakeError: it refuses.
+        OSError: the connection to it fails.
+    """
+    request = tunnel.request
+    while request:
+        sent: int = _cooperate(sock, partial(sock.send, request))
+        request = request[sent:]
+    while not tunnel.is_open:
+        tunnel.receive_data(_cooperate(sock, lambda: sock.recv(_READ_SIZE)))
+
+
+def _cooperate(sock: Any, step: Callable[[], _T]) -> _T:
     while True:
         try:
             return step()
