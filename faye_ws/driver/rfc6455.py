@@ -275,8 +275,8 @@ class RFC6455(Driver):
         was_clean = ending.code != CloseCode.ABNORMAL_CLOSURE
         if was_clean:
             # 5.5.1: "When sending a Close frame in response, the endpoint typically
-            # echos the status code it received."
-            self._send_close(ending.code)
+            # echos the status code it received." The reason goes along.
+            self._send_close(ending.code, ending.reason)
         self.ready_state = ReadyState.CLOSED
         return Close(ending.code, ending.reason, was_clean)
 
