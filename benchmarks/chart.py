@@ -48,8 +48,10 @@ def rectangle(x: float, y: float, width: float, height: float, classes: str) -> 
 
 
 def kind(peer: Peer) -> str:
-    if peer.name in (OURS, YARDSTICK):
-        return "ours" if peer.name == OURS else "yardstick"
+    if peer.name == YARDSTICK:
+        return "yardstick"
+    if peer.is_ours:
+        return "ours"
     return "node" if peer.on_node else "python"
 
 
@@ -69,7 +71,7 @@ def bar(peer: Peer, summary: Summary, x: float, y: float, scale: float) -> list[
     values = (summary.low, summary.median, summary.high)
     low, median, high = (min(max(1, value * scale), BAR_WIDTH) for value in values)
     number = short(summary.median) + "*" * summary.is_doubtful
-    if summary.low * scale > BAR_WIDTH:
+    if summary.low * scale > BAR_WIDTH + 1:  # not by a rounding error
         number += ", cut off"
     return [
         text(left - 8, middle + 4, peer.label, strong + "end"),
@@ -79,10 +81,14 @@ def bar(peer: Peer, summary: Summary, x: float, y: float, scale: float) -> list[
     ]
 
 
+def found(results: Results, scenario: Scenario) -> list[tuple[Peer, Summary]]:
+    summaries = [(peer, results.summary(scenario, peer.name)) for peer in results.measured_peers()]
+    return [(peer, summary) for peer, summary in summaries if summary]
+
+
 def panel(results: Results, scenario: Scenario, x: float, y: float) -> list[str]:
     """Return the panel of one scenario, the best on top."""
-    found = [(peer, results.summary(scenario, peer.name)) for peer in results.measured_peers()]
-    rows = [(peer, summary) for peer, summary in found if summary]
+    rows = found(results, scenario)
     rows.sort(key=lambda row: row[1].median, reverse=not scenario.less_is_better)
     better = "less is better" if scenario.less_is_better else "more is better"
     parts = [
@@ -100,10 +106,14 @@ def panel(results: Results, scenario: Scenario, x: float, y: float) -> list[str]
 def draw(results: Results) -> str:
     """Return the whole picture."""
     scenarios = results.measured_scenarios()
-    height = HEADING + len(results.measured_peers()) * ROW + MARGIN
-    lines = -(-len(scenarios) // COLUMNS)
-    total_width = COLUMNS * PANEL_WIDTH + MARGIN
-    total_height = lines * height + 2 * MARGIN
+    panels = []
+    y = 2 * MARGIN
+    for i in range(0, len(scenarios), COLUMNS):
+        line = scenarios[i : i + COLUMNS]
+        for column, scenario in enumerate(line):
+            panels += panel(results, scenario, MARGIN + column * PANEL_WIDTH, y)
+        y += HEADING + max(len(found(results, scenario)) for scenario in line) * ROW + MARGIN
+    total_width, total_height = COLUMNS * PANEL_WIDTH + MARGIN, y
     box = f"0 0 {total_width} {total_height}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="{box}">',
@@ -118,7 +128,4 @@ def draw(results: Results) -> str:
         ]
     note = "line: lowest to highest; *: not the server's limit"
     parts.append(text(total_width - MARGIN, 27, note, "faint end"))
-    for i, scenario in enumerate(scenarios):
-        line, column = divmod(i, COLUMNS)
-        parts += panel(results, scenario, MARGIN + column * PANEL_WIDTH, 2 * MARGIN + line * height)
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return "\n".join([*parts, *panels, "</svg>"]) + "\n"

@@ -46,11 +46,12 @@ class Run(TypedDict, total=False):
 
 
 def build_generator(folder: Path) -> Path:
-    """Compile load.c into `folder`."""
+    """Compile the load generator into `folder`."""
     program = folder / "load"
     compiler = shlex.split(os.environ.get("CC", "cc"))
     try:
-        subprocess.run([*compiler, "-O2", "-o", str(program), str(HERE / "load.c")], check=True)
+        sources = map(str, sorted((HERE / "load").glob("*.c")))
+        subprocess.run([*compiler, "-O2", "-o", str(program), *sources], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise SystemExit(f"the load generator needs a C compiler: {error}") from error
     return program
@@ -194,7 +195,7 @@ class Bench:
         Raises:
             MeasurementError: the server failed.
         """
-        with self._server(peer) as (server, port):
+        with self._server(peer, scenario) as (server, port):
             arguments = [*scenario.arguments(), "--port", str(port)]
             if peer.name == YARDSTICK:
                 arguments.append("--raw")
@@ -202,20 +203,23 @@ class Bench:
                 return self._memory(server.pid, arguments, scenario.connections)
             return self._rate(server.pid, arguments)
 
-    def check(self, peer: Peer) -> None:
-        """Start and end the peer's server.
+    def check(self, peer: Peer, scenario: Scenario) -> None:
+        """Start and end the peer's server for a scenario.
 
         Raises:
             MeasurementError: it does not start, most likely because a package is missing.
         """
-        with self._server(peer):
+        with self._server(peer, scenario):
             pass
 
     @contextmanager
-    def _server(self, peer: Peer) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    def _server(
+        self, peer: Peer, scenario: Scenario
+    ) -> Iterator[tuple[subprocess.Popen[str], int]]:
         port = free_port()
         limit = STARTUP_LIMIT + max(IDLE_LIMIT, self.seconds + self.warm_up)
-        with running(peer.command(port), self.server_core, limit, env=self.environment) as process:
+        command = peer.command(scenario, port)
+        with running(command, self.server_core, limit, env=self.environment) as process:
             if next_line(process).strip() != "READY":
                 raise MeasurementError("it printed something else than READY")
             yield process, port
@@ -243,10 +247,11 @@ class Bench:
         return run
 
     def _memory(self, pid: int, arguments: list[str], connections: int) -> Run:
-        # The first connections also pay for what a server loads and allocates only once.
-        self._hold([*arguments, "--connections", str(WARM_UP_CONNECTIONS)], pid)
-        before = settled_memory(pid)
-        return {"value": (self._hold(arguments, pid) - before) / connections}
+        # The first connections also pay for what a server loads and allocates only once, and the
+        # memory they used may stay with the server. Hence the growth from some to all of them.
+        some = min(WARM_UP_CONNECTIONS, connections // 2)
+        before = self._hold([*arguments, "--connections", str(some)], pid)
+        return {"value": (self._hold(arguments, pid) - before) / (connections - some)}
 
     def _hold(self, arguments: list[str], pid: int) -> int:
         """Return the memory of the server while it has the connections that `arguments` ask for."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from scenarios import Scenario
+
 HERE = Path(__file__).resolve().parent
 OURS = "faye_ws"
 YARDSTICK = "tcp"
@@ -14,21 +16,44 @@ YARDSTICK = "tcp"
 
 @dataclass(frozen=True)
 class Peer:
-    """One server; `packages` are those whose versions matter, its own first."""
+    """One library in use; `packages` are those whose versions matter, its own first.
+
+    `server` echoes, `broadcaster` broadcasts; what it does not have it is not measured with.
+    Where it `compresses`, both take the scenario's `deflate` as an argument.
+    """
 
     name: str
     label: str
-    server: str
+    server: str | None
     packages: tuple[str, ...]
     setup: str
+    broadcaster: str | None = None
+    compresses: bool = False
 
     @property
     def on_node(self) -> bool:
-        return self.server.endswith(".js")
+        return self.server is not None and self.server.endswith(".js")
 
-    def command(self, port: int) -> list[str]:
+    @property
+    def is_ours(self) -> bool:
+        return self.packages[0] == OURS
+
+    def suits(self, scenario: Scenario) -> bool:
+        """Tell whether it is measured in a scenario."""
+        if scenario.group == "compression" and not self.compresses:
+            return False
+        if scenario.mode == "handshake" and self.name == YARDSTICK:
+            return False  # a TCP echo knows none
+        return self._program(scenario) is not None
+
+    def _program(self, scenario: Scenario) -> str | None:
+        return self.broadcaster if scenario.mode == "broadcast" else self.server
+
+    def command(self, scenario: Scenario, port: int) -> list[str]:
+        program = self._program(scenario)
+        assert program is not None, f"{self.name} does not suit {scenario.name}"
         runtime = ["node", "--expose-gc"] if self.on_node else [sys.executable]
-        return [*runtime, str(HERE / "servers" / self.server), str(port)]
+        return [*runtime, str(HERE / "servers" / program), str(port), scenario.deflate]
 
     def versions(self, node_modules: Path) -> dict[str, str]:
         return {package: self._version(package, node_modules) for package in self.packages}
@@ -51,6 +76,17 @@ PEERS = (
         "faye_ws_server.py",
         (OURS, "gevent"),
         "a message listener on gevent's stock pywsgi",
+        broadcaster="faye_ws_broadcast.py",
+        compresses=True,
+    ),
+    Peer(
+        "faye_ws-loop",
+        "faye_ws, loop of sends",
+        None,
+        (OURS, "gevent"),
+        "the same, with a plain loop of `send` in place of `broadcast`",
+        broadcaster="faye_ws_loop.py",
+        compresses=True,
     ),
     Peer(
         "gevent-websocket",
@@ -72,6 +108,8 @@ PEERS = (
         "websockets_server.py",
         ("websockets", "uvloop"),
         "its asyncio server on uvloop",
+        broadcaster="websockets_broadcast.py",
+        compresses=True,
     ),
     Peer(
         "aiohttp", "aiohttp", "aiohttp_server.py", ("aiohttp", "uvloop"), "its web server on uvloop"

@@ -10,6 +10,12 @@ from scenarios import Scenario
 LOADS = ("server", "generator", "least served")
 LATENCIES = ("p50 ms", "p99 ms")
 
+GROUPS = {
+    "general": "Messages and handshakes per second; bytes of memory per idle connection.",
+    "broadcast": "Broadcasts: deliveries per second to so many connections.",
+    "compression": "Compression: bytes of memory per connection after a message each way.",
+}
+
 READING = f"""\
 ## How to read it
 
@@ -29,16 +35,25 @@ READING = f"""\
   answered. They show how evenly a server treats its connections, not how quick it is at rest.
   "Least served" is what the worst-served connection got of what an average one did: near 0% it
   starved.
-- Nobody compresses, logs or checks more than it does by default; limits of messages are lifted to
-  64 MiB. Small messages are text, those of 64 KiB and more binary. Answers are verified: the length
-  of all, the content of one in eight.
+- Nobody logs or checks more than it does by default, or compresses where that is not said; limits
+  of messages are lifted to 64 MiB. Small messages are text, those of 64 KiB and more binary.
+  Answers are verified: the length of all, the content of one in eight; of compressed ones only that
+  they are shorter.
+- In a broadcast one connection sends messages, each another one, and the server sends each to all
+  connections, the sender included. The next goes when all have got an earlier one. faye_ws and
+  websockets use their `broadcast`, which does not wait for slow peers; the loop of sends would.
+- With "deflate" a client offers permessage-deflate as browsers do, and a server does what it does
+  by default: faye_ws has windows of 32 KiB, websockets of 4 KiB. "No takeover" is without context
+  takeover on either side. What a window will take has not been touched after one small message, so
+  it counts for less than it may come to in use.
 - Accelerators that a library does not install by itself (wsaccel for gevent-websocket, bufferutil
   for ws) are not used.
 - A handshake is counted when its answer has arrived. The closing handshake and a new TCP connection
   belong to the cycle, and so to the rate.
-- Memory is the growth of the server's proportional set size (PSS) from no connections to all of
-  them, divided by their number, after the handshake alone, when garbage is collected and the size
-  has come to rest. What the kernel keeps for a socket comes on top, for every server alike.
+- Memory is the growth of the server's proportional set size (PSS) from a few connections to all of
+  them, divided by the number of those in between, after the handshake, or a message where that is
+  said, when garbage is collected and the size has come to rest. What the kernel keeps for a socket
+  comes on top, for every server alike.
 """
 
 RUNNING = """\
@@ -79,11 +94,12 @@ def amount(summary: Summary) -> str:
     return f"{summary.median:,.0f}" + "*" * summary.is_doubtful
 
 
-def overview(results: Results) -> str:
-    """Return the medians of everything in one table."""
-    scenarios = results.measured_scenarios()
+def overview(results: Results, scenarios: list[Scenario]) -> str:
+    """Return the medians of some scenarios in one table."""
     rows = [["", *(scenario.short for scenario in scenarios)]]
     for peer in results.measured_peers():
+        if not any(peer.suits(scenario) for scenario in scenarios):
+            continue
         summaries = [results.summary(scenario, peer.name) for scenario in scenarios]
         cells = [
             amount(summary) if summary else "failed" if results.failure(scenario, peer) else ""
@@ -134,13 +150,17 @@ def failures(results: Results) -> list[str]:
 
 
 def describe_load(scenario: Scenario) -> str:
+    connections = f"{scenario.connections:,} connection{'s' * (scenario.connections > 1)}"
     if scenario.mode == "idle":
-        return f"{scenario.connections:,} connections, opened and left alone; less is better."
+        then = f", {scenario.size} B sent and echoed on each," if scenario.size else ""
+        return f"{connections}, opened{then} and left alone; less is better."
     if scenario.mode == "handshake":
         return f"{scenario.connections} at once: connect, open, close, connect again."
     kind = "binary" if scenario.binary else "text"
     flight = f"{scenario.in_flight} {kind} message{'s' * (scenario.in_flight > 1)} in flight"
-    return f"{scenario.connections} connections, {flight} on each."
+    if scenario.mode == "broadcast":
+        return f"{connections}, {flight}, from one of them to all of them."
+    return f"{connections}, {flight} on each."
 
 
 def describe_peer(peer: Peer, results: Results) -> str:
@@ -150,12 +170,12 @@ def describe_peer(peer: Peer, results: Results) -> str:
 
 def tables(results: Results) -> str:
     """Return all tables, each under a heading."""
-    parts = [
-        "## Medians",
-        "Messages and handshakes per second; bytes of memory per idle connection.",
-        overview(results),
-    ]
-    for scenario in results.measured_scenarios():
+    scenarios = results.measured_scenarios()
+    parts = ["## Medians"]
+    for group, meaning in GROUPS.items():
+        if chosen := [scenario for scenario in scenarios if scenario.group == group]:
+            parts += [meaning, overview(results, chosen)]
+    for scenario in scenarios:
         parts += [f"## {scenario.title}", describe_load(scenario), details(results, scenario)]
     if lines := failures(results):
         parts += ["## Not measured", "\n".join(lines)]

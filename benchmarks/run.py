@@ -16,7 +16,7 @@ from typing import Any
 
 from chart import draw
 from measure import Bench, MeasurementError, build_generator
-from peers import HERE, PEERS, YARDSTICK, Peer
+from peers import HERE, PEERS, Peer
 from report import page, tables
 from results import Results
 from scenarios import Scenario, scenarios
@@ -76,9 +76,9 @@ def choose(parser: argparse.ArgumentParser, names: str | None, known: dict[str, 
     return [value for name, value in known.items() if name in wanted]
 
 
-def raise_file_limit(idle_connections: int) -> None:
-    """Allow this process and those it starts the open files that idle connections take."""
-    wanted = 2 * idle_connections + 500  # simple-websocket duplicates each socket
+def raise_file_limit(connections: int) -> None:
+    """Allow this process and those it starts the open files that connections take."""
+    wanted = 2 * connections + 500  # simple-websocket duplicates each socket
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         try:
@@ -90,17 +90,20 @@ def raise_file_limit(idle_connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def check(bench: Bench, peers: list[Peer], results: Results, node_modules: Path) -> list[Peer]:
+def check(bench: Bench, options: argparse.Namespace, results: Results) -> list[Peer]:
     """Return the peers whose servers start; note their versions, and why the others do not."""
     usable = []
-    for peer in peers:
+    for peer in options.peers:
+        suited = [scenario for scenario in options.scenarios if peer.suits(scenario)]
+        if not suited:
+            continue
         try:
-            bench.check(peer)
+            bench.check(peer, suited[0])
         except MeasurementError as error:
             results.skipped[peer.name] = str(error)
             print(f"{peer.name} is skipped: {error}", flush=True)
         else:
-            results.versions[peer.name] = peer.versions(node_modules)
+            results.versions[peer.name] = peer.versions(options.node_modules)
             usable.append(peer)
     return usable
 
@@ -122,12 +125,12 @@ def measure_one(bench: Bench, peer: Peer, scenario: Scenario, results: Results) 
 def measure_all(bench: Bench, peers: list[Peer], chosen: list[Scenario], results: Results) -> None:
     """Measure each scenario in rounds: every peer once, then every peer again."""
     for scenario in chosen:
-        suited = [peer for peer in peers if peer.name != YARDSTICK or scenario.suits_yardstick]
+        suited = [peer for peer in peers if peer.suits(scenario)]
         for number in range(1, results.rounds + 1):
             for peer in suited:
                 if results.failure(scenario, peer):
                     continue
-                step = f"{scenario.name:12} {number}/{results.rounds} {peer.name:18}"
+                step = f"{scenario.name:17} {number}/{results.rounds} {peer.name:18}"
                 print(step, end="", flush=True)
                 print(measure_one(bench, peer, scenario, results), flush=True)
 
@@ -155,7 +158,7 @@ def write(results: Results, options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> Results:
     """Return the results of a whole benchmark."""
-    raise_file_limit(options.idle)
+    raise_file_limit(max(scenario.connections for scenario in options.scenarios))
     for number in (signal.SIGTERM, signal.SIGHUP):
         # An exit unwinds the blocks that end processes, which the default action does not.
         signal.signal(number, lambda number, _: sys.exit(128 + number))
@@ -164,7 +167,7 @@ def measure(options: argparse.Namespace) -> Results:
         generator = build_generator(Path(folder))
         warm_up = min(1.0, options.seconds / 2)
         bench = Bench(generator, options.node_modules, options.seconds, warm_up)
-        peers = check(bench, options.peers, results, options.node_modules)
+        peers = check(bench, options, results)
         measure_all(bench, peers, options.scenarios, results)
     return results
 

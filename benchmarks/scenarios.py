@@ -2,12 +2,23 @@
 
 from dataclasses import dataclass
 
-UNITS = {"echo": "messages/s", "handshake": "handshakes/s", "idle": "bytes/connection"}
+UNITS = {
+    "echo": "messages/s",
+    "broadcast": "deliveries/s",
+    "handshake": "handshakes/s",
+    "idle": "bytes/connection",
+}
+# A compressor's memory shows in a thousand connections as well as in more, and they are large.
+MOST_COMPRESSING = 1000
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of load: `mode` is the load generator's, `size` in bytes."""
+    """One kind of load: `mode` is the load generator's, `size` in bytes.
+
+    `deflate` is "none", "takeover" or "no-takeover". Idle connections with a size have exchanged
+    a message of that size before.
+    """
 
     name: str
     short: str
@@ -17,6 +28,7 @@ class Scenario:
     size: int = 0
     in_flight: int = 1
     binary: bool = False
+    deflate: str = "none"
 
     @property
     def unit(self) -> str:
@@ -27,15 +39,44 @@ class Scenario:
         return self.mode == "idle"
 
     @property
-    def suits_yardstick(self) -> bool:
-        """A TCP echo knows no handshakes."""
-        return self.mode != "handshake"
+    def group(self) -> str:
+        """What it is for: those of a group share the table of medians."""
+        if self.mode == "broadcast":
+            return "broadcast"
+        return "compression" if self.mode == "idle" and self.size else "general"
 
     def arguments(self) -> list[str]:
         arguments = [self.mode, "--connections", str(self.connections)]
-        if self.mode == "echo":
-            arguments += ["--size", str(self.size), "--in-flight", str(self.in_flight)]
-        return arguments + ["--binary"] * self.binary
+        if self.size:
+            arguments += ["--size", str(self.size)]
+        if self.mode in ("echo", "broadcast"):
+            arguments += ["--in-flight", str(self.in_flight)]
+        flags = {
+            "--binary": self.binary,
+            "--exchange": self.group == "compression",
+            "--deflate": self.deflate != "none",
+            "--no-takeover": self.deflate == "no-takeover",
+        }
+        return arguments + [flag for flag, is_set in flags.items() if is_set]
+
+
+def broadcast(name: str, connections: int, in_flight: int, deflate: str = "none") -> Scenario:
+    short = f"to {connections:,}" + ", deflate" * (deflate != "none")
+    return Scenario(
+        f"broadcast-{name}",
+        short,
+        f"Broadcast of 1 KiB {short}",
+        "broadcast",
+        connections,
+        2**10,
+        in_flight,
+        deflate=deflate,
+    )
+
+
+def memory(name: str, short: str, connections: int, deflate: str = "none") -> Scenario:
+    title = f"Memory after a message, {short}"
+    return Scenario(f"idle-{name}", short, title, "idle", connections, 200, deflate=deflate)
 
 
 def scenarios(idle_connections: int) -> tuple[Scenario, ...]:
@@ -43,6 +84,7 @@ def scenarios(idle_connections: int) -> tuple[Scenario, ...]:
 
     Text where messages are small, as in a chat; binary where they are large, as in an upload.
     """
+    few = min(idle_connections, MOST_COMPRESSING)
     return (
         Scenario("echo-32", "32 B", "Echo of 32 B, 1 in flight", "echo", 50, 32),
         Scenario("echo-32x16", "32 B x 16", "Echo of 32 B, 16 in flight", "echo", 50, 32, 16),
@@ -51,4 +93,12 @@ def scenarios(idle_connections: int) -> tuple[Scenario, ...]:
         Scenario("echo-1m", "1 MiB", "Echo of 1 MiB", "echo", 4, 2**20, binary=True),
         Scenario("handshake", "handshakes", "Opening and closing handshakes", "handshake", 50),
         Scenario("idle", "idle", "Memory of an idle connection", "idle", idle_connections),
+        # As many in flight as it takes for the server not to wait for the clients.
+        broadcast("1", 1, in_flight=16),
+        broadcast("100", 100, in_flight=2),
+        broadcast("1000", 1000, in_flight=2),
+        broadcast("deflate", 100, in_flight=2, deflate="takeover"),
+        memory("plain", "no deflate", few),
+        memory("deflate", "deflate", few, "takeover"),
+        memory("no-takeover", "deflate, no takeover", few, "no-takeover"),
     )

@@ -9,7 +9,7 @@ Then open http://127.0.0.1:7001/ in two windows.
 from flask import Flask, request
 from gevent.pywsgi import WSGIServer
 
-from faye_ws import WebSocket
+from faye_ws import WebSocket, broadcast
 
 PAGE = """<!doctype html><title>Room</title><form><input autofocus autocomplete=off></form><ol></ol>
 <script>
@@ -46,8 +46,7 @@ def enter():
 
     @ws.on("message")
     def message(event):
-        for member in list(room):
-            member.send(event.data)
+        broadcast(room, event.data)
 
     @ws.on("close")
     def closed(event):

@@ -130,12 +130,15 @@ class Connection(Dispatcher):
         if self._is_foreign():
             return self._hand_over(lambda: self.send(message))
         data = check_data(message)
-        if not (self._driver.text(data) if isinstance(data, str) else self._driver.binary(data)):
-            return self._not_sent(lambda: self.send(data))
+        if not self._send_data(data):
+            return self._not_sent(lambda: self._send_data(data))
         self._flush_or_hold_back(len(data))
         if self._backlogged:
             self._wait_for_drain()
         return True
+
+    def _send_data(self, data: str | bytes) -> bool:
+        return self._driver.text(data) if isinstance(data, str) else self._driver.binary(data)
 
     def send_prepared(self, message: PreparedMessage) -> bool:
         """Send a message of a broadcast, and do not wait: a slow peer is dropped.
@@ -143,7 +146,8 @@ class Connection(Dispatcher):
         Returns:
             True, or False if the connection is dropped, closing or closed.
         """
-        if self._reactor is not None and self._reactor.is_foreign():
+        if self._is_foreign():
+            assert self._reactor is not None
             self._reactor.loop.run_callback_threadsafe(self.send_prepared, message)
             return self.ready_state is ReadyState.OPEN
         if self.buffered_amount > self._max_backlog:
@@ -151,7 +155,7 @@ class Connection(Dispatcher):
             self._drop()
             return False
         if not self._driver.send_prepared(message):
-            return self._not_sent(lambda: self.send_prepared(message))
+            return self._not_sent(lambda: self._driver.send_prepared(message))
         self._flush_or_hold_back(len(message.data))
         return True
 
@@ -170,7 +174,7 @@ class Connection(Dispatcher):
         self._flush()
 
     def ping(
-        self, message: str | bytes = b"", callback: PongCallback | None = None
+        self, message: Data = b"", callback: PongCallback | None = None
     ) -> bool:
         """Send a ping (RFC 6455, 5.5.2).
 
@@ -182,11 +186,13 @@ class Connection(Dispatcher):
             True, or False if the connection is closing or closed.
 
         Raises:
+            TypeError: the message is neither `str` nor bytes-like.
             ValueError: the message is over 125 bytes.
         """
         if self._is_foreign():
             return self._hand_over(lambda: self.ping(message, callback))
-        data = message.encode() if isinstance(message, str) else bytes(message)
+        data = check_data(message)
+        data = data.encode() if isinstance(data, str) else data
         if not self._driver.ping(data):
             return self._queue(lambda: self.ping(data, callback))
         if callback is not None:
@@ -245,21 +251,21 @@ class Connection(Dispatcher):
 
         Raises:
             TimeoutError: none has come in time. None is lost either.
+            TypeError, ValueError: the timeout is no number.
             ConnectionClosed: the connection is closed, so none will come.
         """
         if self._is_foreign():
-            return self._hand_over(lambda: self.receive(timeout))
+            return self._hand_over(lambda: self.receive(timeout), self._give_back)
         self._open()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        self._serving = False
+        deadline = _deadline_after(timeout)
         while not self._messages:
-            self._take()
+            self._ask()
             if self._messages:
                 break
             if self._closed is not None:
                 raise ConnectionClosed(*self._closed)
-            self._wait_until(deadline, "no message has come")
-        self._serving = True
+            self._wait_asking(deadline, "no message has come")
+        self._serving = getcurrent()
         return self._next_message()
 
     def __iter__(self) -> Iterator[str | bytes]:
@@ -286,12 +292,11 @@ class Connection(Dispatcher):
         if self._is_foreign():
             return self._hand_over(lambda: self.wait_closed(timeout))
         self._open()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        self._serving = False
+        deadline = _deadline_after(timeout)
         while self._closed is None:
-            self._take()
+            self._ask()
             if self._closed is None:
-                self._wait_until(deadline, "the connection is not closed")
+                self._wait_asking(deadline, "the connection is not closed")
         return CloseEvent("close", self, *self._closed)
 
     # A stream
@@ -340,11 +345,16 @@ class Connection(Dispatcher):
     # Threads
 
     def _is_foreign(self) -> bool:
+        # When all is over, the thread may be, too, and there is nothing left to share.
+        if self._closed is not None and self._transport is None:
+            return False
         return self._reactor is not None and self._reactor.is_foreign()
 
-    def _hand_over(self, function: Callable[[], _T]) -> _T:
+    def _hand_over(
+        self, function: Callable[[], _T], give_back: Callable[[_T], object] | None = None
+    ) -> _T:
         assert self._reactor is not None
-        return self._reactor.hand_over(function)
+        return self._reactor.hand_over(function, give_back)
 
 
 def check_data(message: Data) -> str | bytes:
@@ -358,6 +368,15 @@ def check_data(message: Data) -> str | bytes:
     if isinstance(message, (bytearray, memoryview)):
         return bytes(message)
     raise TypeError(f"a message must be str or bytes, not {type(message).__name__}")
+
+
+def _deadline_after(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    deadline = time.monotonic() + timeout
+    if deadline != deadline:
+        raise ValueError("a timeout must be a number of seconds, not NaN")
+    return deadline
 
 
 class _QueuedClose:

@@ -136,11 +136,17 @@ class EventTarget:
 
     def dispatch_event(self, event: Event) -> None:
         """Call the listeners of an event, one after the other."""
-        for type, listener, kind in self._listeners:
-            if type == event.type:
-                if kind is _Kind.ONCE:
-                    self.off(type, listener)
-                self._call(listener, event)
+        listeners = self._listeners
+        for entry in listeners:
+            type, listener, kind = entry
+            if type != event.type:
+                continue
+            # DOM, 2.9: "If listener's removed is true, then continue."
+            if self._listeners is not listeners and entry not in self._listeners:
+                continue
+            if kind is _Kind.ONCE:
+                self.off(type, listener)
+            self._call(listener, event)
 
     def _call(self, listener: Callable[..., object], *args: object) -> None:
         try:
@@ -161,7 +167,8 @@ class EventTarget:
             return lambda function: self._add_or_decorate(type, function, kind)
         if not callable(listener):
             raise TypeError(f"a listener must be callable, not {listener!r}")
-        if not any(entry[:2] == (type, listener) for entry in self._listeners):
+        known = ((type, listener, _Kind.ALWAYS), (type, listener, _Kind.ONCE))
+        if not any(entry in known for entry in self._listeners):
             self._set_listeners((*self._listeners, (type, listener, kind)))
         return listener
 

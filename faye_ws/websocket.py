@@ -111,18 +111,21 @@ class WebSocket(Connection):
         # We have sent the head ourselves. The server's goes to a dead socket: this is for
         # its access log.
         start_response("101 Switching Protocols", [])
-        self._serving = False
+        # Who has received something before has done with it.
+        self._serving = None
         return _Hold(self) if self._keeps_server else []
 
     def _open(self) -> None:
-        environ, self._environ = self._environ, None
+        environ = self._environ
         if environ is None:
             return
         if self._driver.refusal is None:
             sock, early, detached = take_socket(environ, self._server_wrote)
+            self._environ = None
             self._keeps_server = not detached
             self._attach(sock, early, keep_socket=not detached)
         else:
+            self._environ = None
             self._driver.start()
             self._take()
             self._run_listeners()

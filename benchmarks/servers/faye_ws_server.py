@@ -8,10 +8,18 @@ from gevent.pywsgi import WSGIServer
 from ready import announce
 
 from faye_ws import MessageEvent, WebSocket
+from faye_ws.extensions import PermessageDeflate
+
+EXTENSIONS = {
+    "none": [],
+    "takeover": [PermessageDeflate()],
+    "no-takeover": [PermessageDeflate(no_context_takeover=True, request_no_context_takeover=True)],
+}
+extensions = EXTENSIONS[sys.argv[2]]
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    ws = WebSocket(environ)
+    ws = WebSocket(environ, extensions=extensions)
 
     @ws.on("message")
     def message(event: MessageEvent) -> None:

@@ -18,6 +18,7 @@ from .base import Driver
 from .client import Client
 from .events import Close, Connect, Event, Message, Open, Ping, Pong
 from .http import Headers, Request, Response
+from .prepared import PreparedMessage
 from .server import RequestServer, Server
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Open",
     "Ping",
     "Pong",
+    "PreparedMessage",
     "Request",
     "RequestServer",
     "Response",

@@ -119,6 +119,13 @@ class Driver(ABC):
         """
 
     @abstractmethod
+    def hold_pongs(self, hold: bool) -> None:
+        """While `hold`, answer no pings; afterwards, the last of those that came.
+
+        For when the peer does not read: what a peer makes us send must not fill our memory.
+        """
+
+    @abstractmethod
     def leave(self, code: int, reason: str = "") -> bool:
         """Close because of something at our end: 1011 for a fault, 1001 for an exit.
 

@@ -63,7 +63,7 @@ def parse_frames(
     Args:
         buffer: bytes that begin with a frame.
         masked: whether frames must be masked (they come from a client) or must not be.
-        max_length: the longest payload allowed, in bytes.
+        max_length: the longest payload allowed in a data frame, in bytes.
         rsv_allowed: which of RSV1-3 extensions have given a meaning, as a bit mask.
 
     Returns:
@@ -90,7 +90,7 @@ def parse_frames(
                 if start > end:
                     break
                 length = _parse_extended_length(buffer[position + 2 : start])
-            if length > max_length:
+            if length > max_length and first & OPCODE_BITS < _FIRST_CONTROL_OPCODE:
                 raise MessageTooBig(f"a frame of {length} bytes is over the limit of {max_length}")
         except ProtocolError:
             if frames:

@@ -50,6 +50,10 @@ def check_request(request: Request) -> None:
         raise HandshakeError(f"a WebSocket handshake needs HTTP/1.1, not {request.version}")
     if not headers.get("Host"):
         raise HandshakeError("the Host header is missing")
+    if len(headers.get_all("Host")) > 1:
+        # RFC 9112, 3.2: "A server MUST respond with a 400 (Bad Request) status code to [...]
+        # any request message that contains more than one Host header field line".
+        raise HandshakeError("more than one Host header")
     if (headers.get("Upgrade") or "").lower() != "websocket":
         raise HandshakeError("the Upgrade header must be 'websocket'")
     if not has_token(headers.get("Connection"), "upgrade"):

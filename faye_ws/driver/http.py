@@ -134,6 +134,8 @@ def parse_request(head: bytes) -> Request:
     if len(words) != 3 or not all(words) or not is_token(words[0]):
         raise HandshakeError(f"not a request line: {first_line[:100]!r}")
     method, target, version = words
+    if not (target.isascii() and target.isprintable()):
+        raise HandshakeError(f"not a request target: {target[:100]!r}")
     _check_version(version)
     return Request(method, target, headers, version)
 
@@ -156,7 +158,9 @@ def parse_response(head: bytes) -> Response:
 def _check_version(version: str) -> None:
     name, _, number = version.partition("/")
     digits = number[:1] + number[2:]
-    if name != "HTTP" or number[1:2] != "." or len(digits) != 2 or not digits.isdigit():
+    # Of Latin-1, superscripts are digits to Python, too.
+    is_number = len(digits) == 2 and digits.isascii() and digits.isdigit()
+    if name != "HTTP" or number[1:2] != "." or not is_number:
         raise HandshakeError(f"not a version of HTTP: {version[:100]!r}")
 
 

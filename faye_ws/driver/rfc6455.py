@@ -86,7 +86,15 @@ class RFC6455(Driver):
         max_length: the longest message accepted, in bytes.
     """
 
-    __slots__ = ("_arriving", "_ending", "_input", "_pipeline", "_unfinished", "max_length")
+    __slots__ = (
+        "_arriving",
+        "_ending",
+        "_input",
+        "_owed_pong",
+        "_pipeline",
+        "_unfinished",
+        "max_length",
+    )
 
     version = "hybi-13"
     is_server: bool
@@ -101,6 +109,8 @@ class RFC6455(Driver):
         self._unfinished: _Unfinished | None = None
         self._ending: _PeerClosed | ProtocolError | None = None
         self._pipeline: Pipeline | None = None
+        # While pongs are held: the one that is owed, if any.
+        self._owed_pong: list[bytes] | None = None
 
     def _use(self, pipeline: Pipeline | None) -> None:
         """Let messages pass through the extensions that were negotiated."""
@@ -217,6 +227,9 @@ class RFC6455(Driver):
                 message.decoder.decode(payload)
             except UnicodeDecodeError:
                 raise InvalidPayloadData("a text message that is not UTF-8") from None
+            # Python waits for the third byte of what can only become a surrogate.
+            if b"\xed\xa0" <= message.decoder.getstate()[0] < b"\xee":
+                raise InvalidPayloadData("a text message that is not UTF-8")
         message.data += payload
 
     def _end_frame(self, first: int, message: _Unfinished) -> None:
@@ -240,7 +253,10 @@ class RFC6455(Driver):
             # 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
             # response, unless it already received a Close frame."
             self._tell(Ping(payload))
-            self._send_frame(_PONG, payload)
+            if self._owed_pong is None:
+                self._send_frame(_PONG, payload)
+            else:
+                self._owed_pong = [payload]
         elif first == _PONG:
             self._tell(Pong(payload))
         else:
@@ -299,8 +315,7 @@ class RFC6455(Driver):
         if self.ready_state is not _OPEN:
             return False
         try:
-            # A client's frames are masked, each with a key of its own.
-            frame = message.frame_for(self._pipeline) if self.is_server else None
+            frame = message.frame_for(self._pipeline)
         except ProtocolError as error:
             self._end_input(error)
             return False
@@ -308,8 +323,11 @@ class RFC6455(Driver):
             return self._send_message(message.opcode, message.data)
         if self._pipeline is not None:
             self._pipeline.note_shared(frame.message)
-        self._send(frame.data)
-        return True
+        if self.is_server:
+            self._send(frame.data)
+            return True
+        # A client's frames are masked, each with a key of its own.
+        return self._send_frame(FIN | frame.message.first, frame.message.data)
 
     def ping(self, data: bytes = b"") -> bool:
         """Send a ping (5.5.2) of at most 125 bytes. Return False unless open."""
@@ -318,6 +336,16 @@ class RFC6455(Driver):
     def pong(self, data: bytes = b"") -> bool:
         """Send a pong that no ping asked for (5.5.3). Return False unless open."""
         return self._send_frame(_PONG, _check_control(data))
+
+    def hold_pongs(self, hold: bool) -> None:
+        """While `hold`, answer no pings; afterwards, the last of those that came.
+
+        5.5.3: an endpoint "MAY elect to send a Pong frame for only the most recently
+        processed Ping frame".
+        """
+        owed, self._owed_pong = self._owed_pong or [], [] if hold else None
+        for payload in owed:
+            self._send_frame(_PONG, payload)
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bool:
         """Begin the closing handshake (7.1.2); see `closing.check_close` for the codes."""

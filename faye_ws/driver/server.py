@@ -104,66 +104,64 @@ class Server(Driver):
         options: those of `RequestServer`.
     """
 
-    __slots__ = ("_buffer", "_driver", "_options")
+    __slots__ = ("_buffer", "_driver", "_ending", "_is_eof", "_options")
 
     version = RequestServer.version
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
+        # Header fields may be an iterator, which can be read only once.
+        self._options = {**options, "headers": Headers(options.get("headers", ()))}
         # A wrong option should be known now, not when the first client comes.
-        RequestServer(_NO_REQUEST, **options)
-        self._options = options
+        RequestServer(_NO_REQUEST, **self._options)
+        # Until the answer: what has come, behind the request once that is read.
         self._buffer = b""
         self._driver: RequestServer | None = None
+        # What ends it before the answer.
+        self._is_eof = False
+        self._ending: HandshakeError | None = None
 
     def start(self) -> bool:
         """Send the response. Return False if there is no request, or it was sent before."""
         if self._driver is None or not self._driver.start():
             return False
         self._driver.receive_data(self._buffer)
+        if self._is_eof:
+            self._driver.receive_eof()
         self._buffer = b""
+        self._ending = None
         self._follow(self._driver)
         return True
 
     def receive_data(self, data: bytes) -> None:
         """Take in bytes: the request head, then frames."""
-        if self.ready_state is not ReadyState.CONNECTING and self._driver is not None:
-            self._driver.receive_data(data)
-            return
-        if self.ready_state is ReadyState.CLOSED:
-            return
-        self._buffer += data
-        try:
+        if self.ready_state is not ReadyState.CONNECTING:
             if self._driver is not None:
-                self._check_patience()
-                return
-            end = find_end_of_head(self._buffer)
-            if end is None:
-                return
-            request = parse_request(self._buffer[:end])
-        except HandshakeError as error:
-            self._refuse(error)
+                self._driver.receive_data(data)
+        elif self._ending is None and not self._is_eof:
+            self._buffer += data
+            try:
+                self._read_request()
+            except HandshakeError as error:
+                self._ending = error
+
+    def _read_request(self) -> None:
+        if self._driver is not None:
+            if len(self._buffer) > MAX_HEAD_LENGTH:
+                raise HandshakeError("too much data before the handshake is done")
             return
+        end = find_end_of_head(self._buffer)
+        if end is None:
+            return
+        request = parse_request(self._buffer[:end])
         self._driver = RequestServer(request, **self._options)
         self._buffer = self._buffer[end:]
         self._tell(Connect(request))
 
-    def _check_patience(self) -> None:
-        if len(self._buffer) > MAX_HEAD_LENGTH:
-            raise HandshakeError("too much data before the handshake is done")
-
-    def _refuse(self, error: HandshakeError) -> None:
-        self._buffer = b""
-        self._driver = None
-        self._send(refuse_response(error).serialize())
-        self.ready_state = ReadyState.CLOSED
-        self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error))
-
     def receive_eof(self) -> None:
         """Take in the end of the bytes."""
         if self.ready_state is ReadyState.CONNECTING:
-            self.ready_state = ReadyState.CLOSED
-            self._tell(Close(CloseCode.ABNORMAL_CLOSURE))
+            self._is_eof = True
         elif self._driver is not None:
             self._driver.receive_eof()
 
@@ -172,11 +170,24 @@ class Server(Driver):
         events, self._events = self._events, None
         if events:
             return events
+        if self.ready_state is ReadyState.CONNECTING:
+            return [self._end()] if self._is_eof or self._ending is not None else []
         if self._driver is None:
             return []
         told = self._driver.events()
         self._follow(self._driver)
         return told
+
+    def _end(self) -> Close:
+        # There was no answer, and there will be none but this.
+        error = self._ending
+        self.ready_state = ReadyState.CLOSED
+        self._driver = None
+        self._buffer = b""
+        if error is None:
+            return Close(CloseCode.ABNORMAL_CLOSURE)
+        self._send(refuse_response(error).serialize())
+        return Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error)
 
     def data_to_send(self) -> bytes:
         """Return the bytes to send to the peer, once."""
@@ -208,6 +219,11 @@ class Server(Driver):
         """Send a pong of at most 125 bytes. Return False unless open."""
         return self._driver is not None and self._driver.pong(data)
 
+    def hold_pongs(self, hold: bool) -> None:
+        """While `hold`, answer no pings; afterwards, the last of those that came."""
+        if self._driver is not None:
+            self._driver.hold_pongs(hold)
+
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bool:
         """Begin the closing handshake. Return False unless open."""
         if self._driver is None or not self._driver.close(code, reason):
@@ -225,7 +241,11 @@ class Server(Driver):
     @property
     def is_ending(self) -> bool:
         """Whether the end is all that is left to tell."""
-        return self._events is None and self._driver is not None and self._driver.is_ending
+        if self._events is not None:
+            return False
+        if self.ready_state is ReadyState.CONNECTING:
+            return self._is_eof or self._ending is not None
+        return self._driver is not None and self._driver.is_ending
 
 
 _NO_REQUEST = Request("GET", "/", Headers())

@@ -31,6 +31,9 @@ _EMPTY = b"\x00"
 _MAX_WINDOW_BITS = 15
 # zlib can't compress with a window of 8 bits as a raw stream: it would silently take 9.
 _MIN_WINDOW_BITS = 9
+# Streams of one message; nobody is known to end more than one for each frame.
+_MAX_STREAMS = 1024
+_PIECE = 2**12
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _WINDOWS = ("server_max_window_bits", "client_max_window_bits")
 
@@ -150,7 +153,9 @@ class _Session:
             return message
         if self._inflater is None:
             self._inflater = zlib.decompressobj(-self._peer_bits)
-        message.data = self._inflate(message.data + _TAIL, message.max_length)
+        # No byte at all (7.2.3.6 has one) would leave the inflater in the middle of a block.
+        if message.data:
+            message.data = self._inflate(message.data + _TAIL, message.max_length)
         message.rsv1 = False
         if not self._peer_takeover:
             self._inflater = None
@@ -159,21 +164,31 @@ class _Session:
     def _inflate(self, data: bytes, max_length: int) -> bytes:
         inflated = self._inflate_some(data, max_length + 1)
         if self._inflater.eof:
-            # 7.2.3.4: a block with BFINAL set ends the stream, but not the message, nor the
-            # use of the extension: what follows is a stream of its own.
-            parts = [inflated]
-            length = len(inflated)
-            while self._inflater.eof and length <= max_length:
-                data = self._inflater.unused_data
-                self._inflater = zlib.decompressobj(-self._peer_bits)
-                if data in (b"", _TAIL):
-                    break
-                parts.append(self._inflate_some(data, max_length + 1 - length))
-                length += len(parts[-1])
-            inflated = b"".join(parts)
+            inflated = self._inflate_streams(inflated, max_length)
         if len(inflated) > max_length:
             raise MessageTooBig(f"a message over the limit of {max_length} bytes when inflated")
         return inflated
+
+    def _inflate_streams(self, inflated: bytes, max_length: int) -> bytes:
+        # 7.2.3.4: a block with BFINAL set ends the stream, but not the message, nor the
+        # use of the extension: what follows is a stream of its own.
+        data = self._inflater.unused_data
+        position = 0
+        parts = [inflated]
+        room = max_length + 1 - len(inflated)
+        for _ in range(_MAX_STREAMS):
+            self._inflater = zlib.decompressobj(-self._peer_bits)
+            if data[position : position + len(_TAIL) + 1] in (b"", _TAIL):
+                return b"".join(parts)
+            while room and position < len(data) and not self._inflater.eof:
+                # In pieces, since what is behind the end of a stream is copied each time.
+                piece = data[position : position + _PIECE]
+                parts.append(self._inflate_some(piece, room))
+                room -= len(parts[-1])
+                position += len(piece) - len(self._inflater.unused_data)
+            if not self._inflater.eof:
+                return b"".join(parts)
+        raise InvalidPayloadData(f"a message of more than {_MAX_STREAMS} streams")
 
     def _inflate_some(self, data: bytes, max_length: int) -> bytes:
         try:

@@ -101,7 +101,9 @@ def _parse_value(header: str, position: int) -> tuple[Value, int]:
 def _to_number(text: str) -> Value:
     if _NUMBER.fullmatch(text) is None:
         return text
-    return float(text) if "." in text else int(text)
+    number = float(text) if "." in text else int(text)
+    # 1.10 or 0.00001 would not be written as they were read: they stay text.
+    return number if str(number) == text else text
 
 
 def _add(parameters: dict[str, Value | list[Value]], key: str, value: Value) -> None:

@@ -6,6 +6,7 @@ nothing that it has not offered; and what an extension raises carries the extens
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..constants import RSV1, RSV2, RSV3
 from ..errors import ExtensionError, HandshakeError, ProtocolError
 from .contract import ClientSession, Extension, Message, Session
 from .header import parse_header, serialize_extension
+
+_logger = logging.getLogger("faye_ws")
 
 
 class Pipeline:
@@ -57,8 +60,8 @@ class Pipeline:
     def shared_key(self) -> Hashable:
         """Return a key that is the same for all pipelines that make the same of a message
         through `process_shared`, or None if this one can't."""
-        keys = [getattr(session, "shared_key", None) for _, session in self._sessions]
-        return None if None in keys else tuple(keys)
+        keys = [(name, getattr(session, "shared_key", None)) for name, session in self._sessions]
+        return None if any(key is None for _, key in keys) else tuple(keys)
 
     def process_shared(self, message: Message) -> Message:
         """As `process_outgoing`, in a way that does not depend on earlier messages."""
@@ -75,12 +78,12 @@ class Pipeline:
             session.note_shared_message(message)  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """Close the sessions."""
+        """Close the sessions. One that raises does not keep the others, nor the end, waiting."""
         for name, session in self._sessions:
             try:
                 session.close()
-            except Exception as error:
-                raise _named(name, error) from error
+            except Exception:
+                _logger.exception("the extension %s raised when it was closed", name)
 
 
 def _named(name: str, error: Exception) -> ProtocolError:
@@ -116,7 +119,7 @@ def respond(extensions: Sequence[Extension], header: str | None) -> Pipeline | N
     """Answer a client's offers: return the pipeline of those accepted, or None.
 
     Raises:
-        HandshakeError: the header does not follow the grammar.
+        HandshakeError: the header does not follow the grammar, or an extension raised.
     """
     if not extensions or not header:
         return None
@@ -128,11 +131,15 @@ def respond(extensions: Sequence[Extension], header: str | None) -> Pipeline | N
         offered = [params for name, params in offers if name == extension.name]
         if not offered or bits & _claimed_bits(extension):
             continue
-        session = extension.create_server_session(offered)
+        try:
+            session = extension.create_server_session(offered)
+            if session is not None:
+                answers.append(serialize_extension(extension.name, session.generate_response()))
+        except Exception as error:
+            raise HandshakeError(f"{extension.name}: {error}") from error
         if session is not None:
             bits |= _claimed_bits(extension)
             sessions.append((extension, session))
-            answers.append(serialize_extension(extension.name, session.generate_response()))
     return Pipeline(sessions, ", ".join(answers)) if sessions else None
 
 

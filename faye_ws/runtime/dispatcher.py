@@ -21,6 +21,7 @@ from contextvars import Context
 from typing import Any
 
 from gevent import GreenletExit
+from greenlet import getcurrent, greenlet
 
 from ..constants import CloseCode, ReadyState
 from ..driver.base import Driver
@@ -49,6 +50,7 @@ class Dispatcher(Link):
     """A link whose events reach the application."""
 
     __slots__ = (
+        "_asking",
         "_busy",
         "_closed",
         "_context",
@@ -60,6 +62,7 @@ class Dispatcher(Link):
         "_pings",
         "_serving",
         "_waiting",
+        "_worker",
     )
 
     def __init__(
@@ -81,9 +84,12 @@ class Dispatcher(Link):
         self._hears_messages = False
         self._hears_data = False
         self._context: Context | None = None
-        # A worker runs the listeners; a message was received and perhaps not answered yet.
+        # Whether a worker runs the listeners, and which; who has received a message, and may
+        # not have answered it yet; and who asks for what comes next.
         self._busy = False
-        self._serving = False
+        self._worker: greenlet | None = None
+        self._serving: greenlet | None = None
+        self._asking: list[greenlet] = []
         # The end, once there is one: code, reason, and whether it was clean.
         self._closed: tuple[int, str, bool] | None = None
 
@@ -122,9 +128,16 @@ class Dispatcher(Link):
         # still can and takes no longer than its time.
         return (
             self._driver.ready_state is not _OPEN
-            or not (self._messages or self._busy or self._serving)
+            or not (self._messages or self._is_answering())
             or time.monotonic() >= self._end_deadline
         )
+
+    def _is_answering(self) -> bool:
+        # Who asks for what comes next has done with what came before.
+        if self._busy and self._worker not in self._asking:
+            return True
+        serving = self._serving
+        return serving is not None and not serving.dead and serving not in self._asking
 
     def _sort(self, events: list[DriverEvent]) -> None:
         for event in events:
@@ -160,6 +173,15 @@ class Dispatcher(Link):
                 self._govern_reading()
         return message
 
+    def _give_back(self, message: str | bytes) -> None:
+        """Put a message back that was taken for somebody who is gone."""
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.appendleft(message)
+        self._inbox_weight += len(message) + _MESSAGE_WEIGHT
+        self._serving = None
+        self._advance_soon()
+
     def _is_inbox_full(self) -> bool:
         return self._inbox_weight > _MAX_INBOX
 
@@ -180,6 +202,7 @@ class Dispatcher(Link):
 
     def _finish(self, close: Close) -> None:
         self._closed = (close.code, close.reason, close.was_clean)
+        self._serving = None
         self._pings = None
         logger.debug("closed: %s %s", int(close.code), close.reason)
         if close.error is not None and self._has_listener("error"):
@@ -189,6 +212,11 @@ class Dispatcher(Link):
             self._add_notice(CloseEvent("close", self, *self._closed))
         self._close_transport()
         self._notify()
+
+    def forked(self) -> None:
+        """Forget the connection: it belongs to the parent process, and so do all who wait."""
+        super().forked()
+        self._closed = (CloseCode.ABNORMAL_CLOSURE, "", False)
 
     def _on_drain(self) -> None:
         self._notify()
@@ -209,15 +237,26 @@ class Dispatcher(Link):
 
     # To greenlets that wait
 
-    def _wait_until(self, deadline: float | None, failure: str) -> None:
+    def _ask(self) -> None:
+        """Take what there is, for a greenlet that has done with all that came before."""
+        me = getcurrent()
+        self._asking.append(me)
+        try:
+            self._take()
+        finally:
+            self._asking.remove(me)
+
+    def _wait_asking(self, deadline: float | None, failure: str) -> None:
         """Wait for something to change, or raise `TimeoutError` at the deadline."""
-        if deadline is None:
-            self._wait(None)
-            return
-        left = deadline - time.monotonic()
-        if left <= 0:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
             raise TimeoutError(failure)
-        self._wait(left)
+        me = getcurrent()
+        self._asking.append(me)
+        try:
+            self._wait(left)
+        finally:
+            self._asking.remove(me)
 
     def _wait(self, timeout: float | None) -> None:
         if self._waiting is None:
@@ -248,9 +287,11 @@ class Dispatcher(Link):
             # An empty one: nothing leaks from the view that made the connection, nor from
             # another connection that this worker has served.
             self._context = Context()
+        self._worker = getcurrent()
         try:
             self._context.run(self._run_listeners)
         finally:
+            self._worker = None
             self._busy = False
             self._notify()
             self._forget_listeners_at_end()
@@ -263,7 +304,9 @@ class Dispatcher(Link):
                 self._dispatch_notice(self._notices.popleft())
             else:
                 self._notices = None
-                self._busy = self._serving = False
+                self._busy = False
+                if self._serving is self._worker:
+                    self._serving = None
                 if self._driver.is_ending:
                     self._take_end()
                 if not self._has_work():

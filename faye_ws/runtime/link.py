@@ -10,7 +10,7 @@ A link moves bytes between a transport and a driver, keeps the connection alive,
 it when the peer, or the end, takes too long.
 
 The law of this file: everything here runs in the hub, or without a switch, and nothing
-waits. Whatever the peer can make grow makes the peer wait.
+waits. Whatever the peer can make grow has an end.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ class Link(EventTarget):
         self._transport: Transport | None = None
         # How many bytes are held back to go out together, or None when none are.
         self._corked: int | None = None
-        # Why the peer might have to wait: the application has said so; the peer does not
-        # read what we send. And whether it does have to.
+        # The application wants no messages for now; so, or because it can't follow, nothing
+        # is read; and the peer does not read what we send.
         self._paused = False
-        self._backlogged = False
         self._stalled = False
+        self._backlogged = False
         # Whether anything has come since the last ping.
         self._heard = False
         # Deadlines, in seconds of time.monotonic(), and the place in the heartbeat.
@@ -119,23 +119,28 @@ class Link(EventTarget):
         """Take over a socket, and the bytes that were read from it before."""
         reactor = self._reactor = current_reactor()
         reactor.members.add(self)
+        # Before all that the transport is going to read.
+        reactor.loop.run_callback(self.data_received, early)
         self._transport = open_transport(sock, reactor.loop, self, keep_socket)
         self._driver.start()
         if self._ping is not None:
             self._ping_deadline = time.monotonic() + self._ping
             self._set_heartbeat()
         self._flush()
-        reactor.loop.run_callback(self.data_received, early)
 
     def _advance_soon(self) -> None:
         if self._reactor is not None:
-            self._reactor.loop.run_callback(self._advance)
+            try:
+                self._reactor.loop.run_callback_threadsafe(self._advance)
+            except ValueError:
+                logger.debug("there is nothing to advance: the hub is gone")
 
     def _begin_closing(self) -> None:
         """Send the close frame that the driver has made, and set the peer its deadline."""
         self._flush()
         self._close_deadline = time.monotonic() + self._close_timeout
         self._set_heartbeat()
+        self._govern_reading()
         # The peer's close may have come before ours: then this was the answer to it.
         self._advance_soon()
 
@@ -173,12 +178,16 @@ class Link(EventTarget):
         self._driver.receive_eof()
         self._advance()
 
+    def progressed(self) -> None:
+        """Take note that the peer reads: a ping that it has not come to may wait."""
+        self._heard = True
+
     def drained(self) -> None:
         """Take note that all that was sent is on its way."""
-        self._heard = True
         if self._backlogged:
             self._backlogged = False
-            self._govern_reading()
+            self._driver.hold_pongs(False)
+            self._flush()
             self._on_drain()
 
     def released(self) -> None:
@@ -200,6 +209,10 @@ class Link(EventTarget):
         """Forget the connection: it belongs to the parent process."""
         if self._transport is not None:
             self._transport.forget()
+            self._transport = None
+        self._driver.receive_eof()
+        while self._driver.events():
+            """What it has to tell, nobody here is to hear."""
 
     # Flow
 
@@ -210,22 +223,36 @@ class Link(EventTarget):
         if not data or transport is None:
             return
         transport.write(data)
-        if transport.backlog > self._max_backlog and not self._backlogged:
+        if not self._backlogged and (
+            transport.backlog > self._max_backlog or transport.is_broken
+        ):
             self._backlogged = True
-            self._govern_reading()
+            self._driver.hold_pongs(True)
+            if transport.is_broken:
+                self._govern_reading()
 
     def _flush_unless_corked(self) -> None:
         if self._corked is None:
             self._flush()
 
     def _govern_reading(self) -> None:
-        """Read, unless somebody can't follow: the application, or the peer."""
-        self._stalled = self._paused or self._backlogged or self._is_inbox_full()
-        if self._transport is not None:
-            if self._stalled:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
+        """Read, unless the application can't follow, or does not want to.
+
+        When we have begun to close, all that matters is the peer's close. And a peer that
+        does not read is read all the same: it may be waiting for us to do just that.
+        """
+        transport = self._transport
+        if transport is None:
+            return
+        self._stalled = (
+            (self._paused or self._is_inbox_full())
+            and self._driver.ready_state is ReadyState.OPEN
+            and not transport.is_broken
+        )
+        if self._stalled:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
 
     # Deadlines
 

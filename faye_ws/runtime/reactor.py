@@ -12,12 +12,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from gevent import get_hub
+from gevent import GreenletExit, get_hub
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub, Waiter
 from gevent.monkey import get_original
-from greenlet import getcurrent
+from greenlet import getcurrent, greenlet
 
+from ..events import logger
 from .heartbeat import Heartbeat
 from .workers import Workers
 
@@ -76,13 +77,17 @@ class Reactor:
             delattr(self.hub, _ATTRIBUTE)
             self.hub.destroy(destroy_loop=True)
 
-    def hand_over(self, function: Callable[[], _T]) -> _T:
+    def hand_over(
+        self, function: Callable[[], _T], give_back: Callable[[_T], object] | None = None
+    ) -> _T:
         """Call a function in the thread of the hub, and return what it returns.
 
         The calling greenlet waits if its thread has a hub of its own, else the thread
         does. A hub can't wait, so what it hands over must not raise or return anything.
+        A greenlet that is killed while it waits ends the call; if that has returned
+        already, `give_back` gets what nobody else will.
         """
-        call = _Call(function)
+        call = _Call(function, give_back)
         own_hub = get_hub_if_exists()
         if own_hub is None:
             lock = _allocate_lock()
@@ -93,19 +98,32 @@ class Reactor:
             self._post(call, lambda: None)
             return None  # type: ignore[return-value]
         else:
-            waiter: Any = Waiter(own_hub)
-            loop = own_hub.loop
-            self._post(call, lambda: loop.run_callback_threadsafe(waiter.switch, None))
-            waiter.get()
+            self._post_and_wait(call, own_hub)
         result: _T = call.result()
         return result
 
+    def _post_and_wait(self, call: _Call, own_hub: Hub) -> None:
+        waiter: Any = Waiter(own_hub)
+        # It also keeps the loop of our own hub from ending because it has nothing to do.
+        wakeup: Any = own_hub.loop.async_()
+        wakeup.start(waiter.switch, None)
+        try:
+            self._post(call, wakeup.send)
+            waiter.get()
+        except BaseException:
+            self.loop.run_callback_threadsafe(call.abandon)
+            raise
+        finally:
+            wakeup.stop()
+            wakeup.close()
+
     def _post(self, call: _Call, done: Callable[[], object]) -> None:
         def job() -> None:
+            call.run()
             try:
-                call.run()
-            finally:
                 done()
+            except ValueError:
+                logger.debug("the thread that called is gone")
 
         self.loop.run_callback_threadsafe(self.workers.run, job)
 
@@ -113,18 +131,31 @@ class Reactor:
 class _Call:
     """A call that one thread makes for another."""
 
-    __slots__ = ("_error", "_function", "_value")
+    __slots__ = ("_error", "_function", "_give_back", "_greenlet", "_value")
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(
+        self, function: Callable[[], Any], give_back: Callable[[Any], object] | None
+    ) -> None:
         self._function = function
+        self._give_back = give_back
+        self._greenlet: greenlet | None = None
         self._value: Any = None
         self._error: BaseException | None = None
 
     def run(self) -> None:
+        self._greenlet = getcurrent()
         try:
             self._value = self._function()
         except BaseException as error:
             self._error = error
+        finally:
+            self._greenlet = None
+
+    def abandon(self) -> None:
+        if self._greenlet is not None:
+            self._greenlet.throw(GreenletExit)
+        elif self._give_back is not None and self._error is None:
+            self._give_back(self._value)
 
     def result(self) -> Any:
         if self._error is not None:

@@ -44,6 +44,9 @@ class Owner(Protocol):
     def eof_received(self) -> None:
         """Take note that no more will come."""
 
+    def progressed(self) -> None:
+        """Take note that the socket has taken some of the backlog."""
+
     def drained(self) -> None:
         """Take note that the backlog is gone."""
 
@@ -82,6 +85,7 @@ class Transport:
         "_socket",
         "_stage",
         "_writer",
+        "is_broken",
     )
 
     def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
@@ -91,6 +95,8 @@ class Transport:
         self._keep_socket = keep_socket
         self._stage = _Stage.OPEN
         self._eof = False
+        # Nothing can be written any more, though perhaps still read.
+        self.is_broken = False
         self._backlog: bytearray | None = None
         self._writer: Any = None
         self._reader = loop.io(sock.fileno(), _READ)
@@ -155,7 +161,7 @@ class Transport:
 
     def write(self, data: bytes) -> None:
         """Send bytes at once as far as the socket takes them, and the rest when it does."""
-        if self._stage is not _OPEN:
+        if self._stage is not _OPEN or self.is_broken:
             return
         if self._backlog is not None:
             self._backlog += data
@@ -189,11 +195,14 @@ class Transport:
         if self._backlog is None:
             return
         try:
-            del self._backlog[: self._send(self._backlog)]
+            sent = self._send(self._backlog)
         except OSError as error:
             logger.debug("writing failed: %s", error)
             self._break()
             return
+        if sent:
+            del self._backlog[:sent]
+            self._owner.progressed()
         if not self._backlog:
             self._drop_backlog()
             if self._stage is _Stage.FLUSHING:
@@ -212,9 +221,9 @@ class Transport:
         # The peer has reset the connection, or is gone. What it sent before can still be
         # read, and then the end of it: that is where its owner learns of this.
         self._drop_backlog()
+        self.is_broken = True
         if self._stage is _OPEN:
             self.resume_reading()
-            self._owner.drained()
         else:
             self._release()
 
@@ -281,6 +290,11 @@ class TLSTransport(Transport):
     """A socket that the `ssl` module, or gevent's, has wrapped."""
 
     __slots__ = ()
+
+    def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
+        super().__init__(sock, loop, owner, keep_socket)
+        # The rest of a record that others have begun to read can't be seen at the socket.
+        loop.run_callback(self._readable)
 
     def _read(self) -> None:
         if self._backlog is not None:

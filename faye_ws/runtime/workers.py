@@ -32,22 +32,22 @@ class Workers:
 
     def run(self, job: Job) -> None:
         """Run a job until it is done or blocks. For the hub only."""
-        while self._idle:
-            worker = self._idle.pop()
-            if not worker.dead:
-                worker.switch(job)
-                return
-        greenlet(self._work, self._hub).switch(job)
+        if not self._idle:
+            # It begins without a job, since what a greenlet is begun with, it keeps.
+            greenlet(self._work, self._hub).switch()
+        worker = self._idle.pop()
+        if worker.dead:
+            self.run(job)
+        else:
+            worker.switch(job)
 
-    def _work(self, job: Job | None) -> Any:
-        while job is not None:
+    def _work(self) -> None:
+        while len(self._idle) < _MAX_IDLE:
+            self._idle.append(getcurrent())
+            job: Any = self._hub.switch()
             try:
                 job()
             except BaseException:
                 # Jobs contain what listeners raise: this is a fault of the library.
                 logger.exception("a job raised")
             job = None
-            if len(self._idle) >= _MAX_IDLE:
-                return
-            self._idle.append(getcurrent())
-            job = self._hub.switch()

@@ -6,51 +6,53 @@
  *
  *     load echo      --port P --connections N --size BYTES --in-flight N --warm-up S --seconds S
  *                    [--binary] [--raw]
+ *     load broadcast --port P --connections N --size BYTES --in-flight N --warm-up S --seconds S
+ *                    [--binary] [--deflate]
  *     load handshake --port P --connections N --warm-up S --seconds S
- *     load idle      --port P --connections N [--raw]
+ *     load idle      --port P --connections N [--exchange --size BYTES [--deflate [--no-takeover]]]
+ *                    [--raw]
  *
- * echo and handshake print the line MEASURING when the warm-up is over and a line of JSON when the
- * time is up. idle prints a line of JSON when all connections are open, holds them until its
- * standard input ends, and then prints how many were lost meanwhile. With --raw the server is a
- * plain TCP echo: it is sent the very same bytes and has to return them.
+ * All but idle print the line MEASURING when the warm-up is over and a line of JSON when the time
+ * is up. In broadcast the first connection sends messages, each another one, that the server has to
+ * send to all connections, the first included; what is counted is deliveries. The next message goes
+ * when all have got the one `in-flight` before it.
+ *
+ * idle prints a line of JSON when all connections are open, holds them until its standard input
+ * ends, and then prints how many were lost meanwhile. With --exchange a connection counts as open
+ * when one message has been echoed.
+ *
+ * With --deflate permessage-deflate is offered as browsers do. The server has to accept it, with
+ * --no-takeover without any context takeover, and to deflate every message. What comes is not
+ * inflated: it only has to be shorter than the message. With --raw the server is a plain TCP echo:
+ * it is sent the very same bytes and has to return them.
  *
  * Whatever a server does wrong (a wrong answer, a dropped connection, ten seconds of silence) ends
  * the run with a sentence on standard error and status 1.
  */
 #define _GNU_SOURCE
+#include "load.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     MAX_RESPONSE = 4096,        /* of a handshake's answer */
-    MAX_FRAME_HEADER = 14,      /* RFC 6455 5.2: 2 bytes, 8 of extended length, 4 of masking key */
-    MAX_CONTROL_FRAME = 127,    /* RFC 6455 5.5: 2 bytes and 125 of payload */
     INBOX = 512 * 1024,         /* what one recv() may take */
-    OPENING_AT_ONCE = 64,       /* of idle connections: below the listen backlog of every server */
+    OPENING_AT_ONCE = 64,       /* connections: below the listen backlog of every server */
     SOURCE_ADDRESSES = 32,      /* see source_address() */
     VERIFY_ONE_IN = 8,          /* messages whose content is compared, not only their length */
     PATIENCE = 10,              /* seconds without a byte from the server */
-    LATENCY_BITS = 5,           /* of the histogram's numbers: percentiles are exact to 3 % */
-    LATENCY_STEPS = 1 << LATENCY_BITS,
 };
 
-enum mode { ECHO, HANDSHAKE, IDLE };
-enum phase { CONNECTING, OPENING, OPEN, CLOSING };
-enum opcode { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8 };
+enum phase { CONNECTING, OPENING, EXCHANGING, OPEN, CLOSING };
 
 struct connection {
     int fd;
@@ -68,23 +70,17 @@ struct connection {
     int64_t *sent_at;           /* of the messages in flight; a handshake's first is its start */
 };
 
-static struct {
-    enum mode mode;
-    uint16_t port;
-    unsigned connections, in_flight;
-    size_t size;
-    double warm_up, seconds;
-    bool binary, raw;
-} options = {.connections = 50, .in_flight = 1, .size = 32, .warm_up = 0.5, .seconds = 2};
-
 /* The key is that of RFC 6455 1.3, whose answer is known: no SHA-1 is needed to verify it. */
 static const char expected_accept[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
+
+static const char offer[] =
+    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
 static char request[512];
 static size_t request_length;
-static uint8_t *payload;        /* the message before masking: what has to come back */
-static uint8_t *batch;          /* in_flight + 1 copies of the masked frame, one after the other */
+static uint8_t *payload;        /* of each message in flight: what has to come back */
+static uint8_t *deflated;       /* a payload as it is sent with permessage-deflate */
+static uint8_t *batch;          /* in_flight + 1 masked frames, one after the other */
 static size_t frame_length;
 static uint8_t close_frame[8];
 
@@ -94,68 +90,9 @@ static uint8_t inbox[INBOX];
 static unsigned started, opened, lost;
 static bool measuring;
 static uint64_t counted;
-static uint64_t latencies[64 * LATENCY_STEPS];
 static int64_t last_progress;
-
-static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void fail(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-static int64_t nanoseconds_of(clockid_t clock)
-{
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
-
-static int64_t now(void)
-{
-    return nanoseconds_of(CLOCK_MONOTONIC);
-}
-
-static int64_t cpu_time(void)
-{
-    return nanoseconds_of(CLOCK_PROCESS_CPUTIME_ID);
-}
-
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-    if (memory == NULL)
-        fail("out of memory");
-    return memory;
-}
-
-/* Latencies: a histogram whose steps grow with the value, so that recording one is cheap. */
-
-static void record_latency(int64_t nanoseconds)
-{
-    uint64_t value = nanoseconds < LATENCY_STEPS ? LATENCY_STEPS : (uint64_t)nanoseconds;
-    unsigned exponent = 63 - __builtin_clzll(value);
-    unsigned step = (value >> (exponent - LATENCY_BITS)) % LATENCY_STEPS;
-    latencies[exponent * LATENCY_STEPS + step]++;
-}
-
-static double percentile_us(double fraction)
-{
-    uint64_t seen = 0;
-    for (unsigned i = 0; i < 64 * LATENCY_STEPS; i++) {
-        seen += latencies[i];
-        if (seen > 0 && seen >= fraction * counted) {
-            double power = UINT64_C(1) << (i / LATENCY_STEPS);
-            return power * (1 + i % LATENCY_STEPS / (double)LATENCY_STEPS) / 1e3;
-        }
-    }
-    return 0;
-}
+static uint64_t broadcasts;     /* sent so far */
+static unsigned *deliveries;    /* of each broadcast in flight */
 
 /* Of the messages an average connection got answered, the part that the worst-served one got. One
  * that starves hardly shows in the percentiles, since what it waits for has not arrived. */
@@ -173,42 +110,37 @@ static double least_share(void)
 
 /* What is sent: prepared once. */
 
-static size_t write_frame(uint8_t *frame, enum opcode opcode, const uint8_t *data, size_t length)
+/* In echo all messages are the same; in broadcast there is a slot for each that is in flight. */
+static void write_message(unsigned slot)
 {
-    size_t at = 0;
-    frame[at++] = 0x80 | opcode;
-    if (length < 126) {
-        frame[at++] = 0x80 | length;
-    } else {
-        unsigned width = length < 65536 ? 2 : 8;
-        frame[at++] = 0x80 | (width == 2 ? 126 : 127);
-        while (width-- > 0)
-            frame[at++] = (uint64_t)length >> (8 * width);
+    uint8_t *message = payload + slot * options.size;
+    uint8_t first = FIN | (options.binary ? BINARY : TEXT);
+    size_t length = options.size;
+    fill_message(message, length, options.binary);
+    if (options.deflate) {
+        first |= RSV1;
+        length = deflate_stored(deflated, message, length);
+        message = deflated;
     }
-    memcpy(frame + at, mask, sizeof mask);
-    at += sizeof mask;
-    for (size_t i = 0; i < length; i++)
-        frame[at++] = data[i] ^ mask[i % 4];
-    return at;
+    /* The first one is of slot 0, so it does not matter that the length is not known yet. */
+    frame_length = write_frame(batch + slot * frame_length, first, message, length);
 }
 
 static void prepare(void)
 {
-    payload = allocate(options.size, 1);
-    uint32_t seed = 1;
-    for (size_t i = 0; i < options.size; i++) {
-        seed = seed * 1664525 + 1013904223; /* no short period: bytes out of place are noticed */
-        payload[i] = options.binary ? seed >> 24 : 'a' + (seed >> 24) % 26;
-    }
-    batch = allocate(options.in_flight + 1, options.size + MAX_FRAME_HEADER);
-    frame_length = write_frame(batch, options.binary ? BINARY : TEXT, payload, options.size);
+    payload = allocate(options.in_flight, options.size);
+    deflated = allocate(options.size + DEFLATE_OVERHEAD, 1);
+    batch = allocate(options.in_flight + 1, options.size + DEFLATE_OVERHEAD + MAX_FRAME_HEADER);
+    deliveries = allocate(options.in_flight, sizeof *deliveries);
+    write_message(0);
     for (unsigned i = 1; i <= options.in_flight; i++)
         memcpy(batch + i * frame_length, batch, frame_length);
-    write_frame(close_frame, CLOSE, (const uint8_t *)"\x03\xe8", 2);    /* 1000, a normal closure */
+    /* 1000, a normal closure */
+    write_frame(close_frame, FIN | CLOSE, (const uint8_t *)"\x03\xe8", 2);
     request_length = snprintf(request, sizeof request,
         "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        options.port);
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+        options.port, options.deflate ? offer : "");
 }
 
 /* Connections. */
@@ -294,9 +226,20 @@ static void count_one(int64_t since, int64_t time)
     record_latency(time - since);
 }
 
+/* Send the next broadcast. That is little enough for the kernel to take it whole. */
+static void send_broadcast(int64_t time)
+{
+    unsigned slot = broadcasts++ % options.in_flight;
+    write_message(slot);
+    deliveries[slot] = 0;
+    connections[0].sent_at[slot] = time;
+    send_whole(&connections[0], batch + slot * frame_length, frame_length);
+}
+
 static void message_arrived(struct connection *c, int64_t time)
 {
-    count_one(c->sent_at[c->messages % options.in_flight], time);
+    struct connection *sender = options.mode == BROADCAST ? &connections[0] : c;
+    count_one(sender->sent_at[c->messages % options.in_flight], time);
     c->messages++;
     c->received = 0;
 }
@@ -310,10 +253,10 @@ static void compare(struct connection *c, const uint8_t *message, const uint8_t 
         fail("message %ju came back changed", (uintmax_t)c->messages);
 }
 
-static size_t frame_header_length(const uint8_t *head)
+static const uint8_t *expected_message(const struct connection *c)
 {
-    unsigned length = head[1] & 0x7f;
-    return 2 + (length == 127 ? 8 : length == 126 ? 2 : 0);
+    unsigned slot = options.mode == BROADCAST ? c->messages % options.in_flight : 0;
+    return payload + slot * options.size;
 }
 
 static void begin_frame(struct connection *c)
@@ -325,13 +268,15 @@ static void begin_frame(struct connection *c)
     for (size_t i = 2; i < end; i++)
         length = length << 8 | c->head[i];
     /* A message may come in several frames: those after the first are continuations. */
-    enum opcode expected = c->received > 0 ? CONTINUATION : options.binary ? BINARY : TEXT;
-    if ((c->head[0] & 0x7f) != expected || (c->head[1] & 0x80) != 0)
-        fail("frame header %02x %02x instead of an unmasked frame of opcode %d",
+    uint8_t expected = options.binary ? BINARY : TEXT;
+    expected = c->received > 0 ? CONTINUATION : options.deflate ? RSV1 | expected : expected;
+    if ((c->head[0] & ~FIN) != expected || (c->head[1] & 0x80) != 0)
+        fail("frame header %02x %02x instead of an unmasked frame that begins with %02x",
              c->head[0], c->head[1], expected);
-    c->final = (c->head[0] & 0x80) != 0;
+    c->final = (c->head[0] & FIN) != 0;
     uint64_t total = c->received + length;
-    if (total > options.size || (c->final && total < options.size))
+    bool too_long = options.deflate ? total >= options.size : total > options.size;
+    if (too_long || (c->final && total < options.size && !options.deflate))
         fail("a message of %ju bytes instead of %zu", (uintmax_t)total, options.size);
     c->payload_left = length;
     c->head_length = 0;
@@ -348,7 +293,8 @@ static void receive_frames(struct connection *c, const uint8_t *data, size_t len
             continue;
         }
         size_t n = (size_t)(end - data) < c->payload_left ? (size_t)(end - data) : c->payload_left;
-        compare(c, payload, data, n);
+        if (!options.deflate)
+            compare(c, expected_message(c), data, n);
         data += n;
         c->received += n;
         c->payload_left -= n;
@@ -370,7 +316,19 @@ static void receive_raw(struct connection *c, const uint8_t *data, size_t length
     }
 }
 
-static void receive_echo(struct connection *c, const uint8_t *data, size_t length)
+static void connection_opened(struct connection *c);
+
+/* Send again what has been answered: to everybody when everybody has got it. */
+static void send_again(struct connection *c, uint64_t before, int64_t time)
+{
+    if (options.mode == ECHO)
+        send_messages(c, c->messages - before, time);
+    for (; options.mode == BROADCAST && before < c->messages; before++)
+        if (++deliveries[before % options.in_flight] == options.connections)
+            send_broadcast(time);
+}
+
+static void receive_messages(struct connection *c, const uint8_t *data, size_t length)
 {
     int64_t time = now();
     uint64_t before = c->messages;
@@ -378,27 +336,55 @@ static void receive_echo(struct connection *c, const uint8_t *data, size_t lengt
         receive_raw(c, data, length, time);
     else
         receive_frames(c, data, length, time);
-    if (c->messages - before > options.in_flight)
+    if (c->messages == before)
+        return;
+    uint64_t sent = options.mode == BROADCAST ? broadcasts : before + options.in_flight;
+    if (c->messages > sent)
         fail("more messages came back than were sent");
-    if (c->messages > before)
-        send_messages(c, c->messages - before, time);
+    if (c->phase == EXCHANGING)
+        connection_opened(c);
+    else
+        send_again(c, before, time);
+}
+
+static void begin_sending(void)
+{
+    for (unsigned i = 0; options.mode == ECHO && i < options.connections; i++)
+        send_messages(&connections[i], options.in_flight, now());
+    for (unsigned i = 0; options.mode == BROADCAST && i < options.in_flight; i++)
+        send_broadcast(now());
 }
 
 static void connection_opened(struct connection *c)
 {
-    c->phase = OPEN;
     c->head_length = 0;
+    if (options.exchange && c->phase == OPENING) {
+        c->phase = EXCHANGING;
+        send_messages(c, 1, now());
+        return;
+    }
+    c->phase = OPEN;
     opened++;
     if (options.mode == HANDSHAKE) {
         count_one(c->sent_at[0], now());
         c->phase = CLOSING;
         send_whole(c, close_frame, sizeof close_frame);
-    } else if (options.mode == IDLE && started < options.connections) {
+    } else if (started < options.connections) {
         start(&connections[started]);
-    } else if (options.mode == ECHO && opened == options.connections) {
-        for (unsigned i = 0; i < options.connections; i++)
-            send_messages(&connections[i], options.in_flight, now());
+    } else if (opened == options.connections) {
+        begin_sending();
     }
+}
+
+static void check_response(const char *head)
+{
+    if (strncmp(head, "HTTP/1.1 101", 12) != 0 || strstr(head, expected_accept) == NULL)
+        fail("the handshake was not accepted: %.*s", (int)strcspn(head, "\r\n"), head);
+    bool deflate = strstr(head, "permessage-deflate") != NULL;
+    bool no_takeover = strstr(head, "server_no_context_takeover") != NULL
+                       && strstr(head, "client_no_context_takeover") != NULL;
+    if (deflate != options.deflate || no_takeover != options.no_takeover)
+        fail("the handshake settled for another compression");
 }
 
 static void receive_response(struct connection *c, const uint8_t *data, size_t length)
@@ -419,8 +405,7 @@ static void receive_response(struct connection *c, const uint8_t *data, size_t l
     const char *end = strstr(head, "\r\n\r\n");
     if (end == NULL)
         return;
-    if (strncmp(head, "HTTP/1.1 101", 12) != 0 || strstr(head, expected_accept) == NULL)
-        fail("the handshake was not accepted: %.*s", (int)strcspn(head, "\r\n"), head);
+    check_response(head);
     if (end + 4 != head + c->head_length)
         fail("%zu bytes follow the handshake unasked", c->head_length - (end + 4 - head));
     connection_opened(c);
@@ -460,8 +445,8 @@ static void readable(struct connection *c)
         receive_response(c, inbox, n);
     else if (c->phase == CLOSING)
         receive_close(c, inbox, n);
-    else if (options.mode == ECHO && opened == options.connections)
-        receive_echo(c, inbox, n);
+    else if (c->phase == EXCHANGING || (options.mode != IDLE && opened == options.connections))
+        receive_messages(c, inbox, n);
     else
         fail("%zd bytes came unasked, the first is %02x", n, inbox[0]);
 }
@@ -512,7 +497,7 @@ static bool dispatch_events(void)
 
 static void measure(void)
 {
-    while (options.mode == ECHO && opened < options.connections)
+    while (options.mode != HANDSHAKE && opened < options.connections)
         dispatch_events();
     int64_t warm = now() + (int64_t)(options.warm_up * 1e9);
     while (now() < warm)
@@ -552,50 +537,6 @@ static void hold(void)
     printf("{\"lost\": %u}\n", lost);
 }
 
-static double number(const char *text, double minimum, double maximum)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (*text == 0 || *end != 0 || !(value >= minimum && value <= maximum))
-        fail("%s is not a number from %g to %g", text, minimum, maximum);
-    return value;
-}
-
-static void parse_options(int argc, char **argv)
-{
-    static const struct option known[] = {
-        {"host", required_argument, NULL, 'h'},      {"port", required_argument, NULL, 'p'},
-        {"connections", required_argument, NULL, 'c'}, {"size", required_argument, NULL, 's'},
-        {"in-flight", required_argument, NULL, 'f'}, {"warm-up", required_argument, NULL, 'w'},
-        {"seconds", required_argument, NULL, 't'},   {"binary", no_argument, NULL, 'b'},
-        {"raw", no_argument, NULL, 'r'},             {NULL, 0, NULL, 0},
-    };
-    int option;
-    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-        switch (option) {
-        case 'h':
-            if (strcmp(optarg, "127.0.0.1") != 0)
-                fail("this program only ever talks to 127.0.0.1");
-            break;
-        case 'p': options.port = number(optarg, 1, 65535); break;
-        case 'c': options.connections = number(optarg, 1, 1000000); break;
-        case 's': options.size = number(optarg, 1, 64 << 20); break;
-        case 'f': options.in_flight = number(optarg, 1, 4096); break;
-        case 'w': options.warm_up = number(optarg, 0, 60); break;
-        case 't': options.seconds = number(optarg, 0.01, 600); break;
-        case 'b': options.binary = true; break;
-        case 'r': options.raw = true; break;
-        default: exit(2);
-        }
-    }
-    static const char *const modes[] = {"echo", "handshake", "idle"};    /* as in enum mode */
-    const char *mode = optind == argc - 1 ? argv[optind] : "";
-    while (options.mode <= IDLE && strcmp(mode, modes[options.mode]) != 0)
-        options.mode++;
-    if (options.mode > IDLE || options.port == 0)
-        fail("usage: load echo|handshake|idle --port P [options]; see the first lines of load.c");
-}
-
 int main(int argc, char **argv)
 {
     parse_options(argc, argv);
@@ -610,7 +551,7 @@ int main(int argc, char **argv)
         connections[i].sent_at = allocate(options.in_flight, sizeof(int64_t));
     last_progress = now();
     unsigned at_once = options.connections;
-    if (options.mode == IDLE && at_once > OPENING_AT_ONCE)
+    if (options.mode != HANDSHAKE && at_once > OPENING_AT_ONCE)
         at_once = OPENING_AT_ONCE;
     for (unsigned i = 0; i < at_once; i++)
         start(&connections[i]);

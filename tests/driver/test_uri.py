@@ -1,0 +1,106 @@
+"""WebSocket URIs (RFC 6455, 3)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faye_ws.driver.uri import Address, parse_url
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "authority"),
+    [
+        ("ws://example.com", Address(False, "example.com", 80, "/"), "example.com"),
+        ("ws://example.com/", Address(False, "example.com", 80, "/"), "example.com"),
+        ("wss://example.com/", Address(True, "example.com", 443, "/"), "example.com"),
+        ("ws://example.com:80/", Address(False, "example.com", 80, "/"), "example.com"),
+        ("wss://example.com:443", Address(True, "example.com", 443, "/"), "example.com"),
+        ("ws://example.com:443/", Address(False, "example.com", 443, "/"), "example.com:443"),
+        ("wss://example.com:80/", Address(True, "example.com", 80, "/"), "example.com:80"),
+        ("ws://example.com:/", Address(False, "example.com", 80, "/"), "example.com"),
+        ("WSS://Example.COM/Path", Address(True, "example.com", 443, "/Path"), "example.com"),
+        ("ws://localhost:8000/a/b", Address(False, "localhost", 8000, "/a/b"), "localhost:8000"),
+        ("ws://h/a?b=c&d=/?", Address(False, "h", 80, "/a?b=c&d=/?"), "h"),
+        ("ws://h?b=c", Address(False, "h", 80, "/?b=c"), "h"),
+        ("ws://h/a;b=c", Address(False, "h", 80, "/a;b=c"), "h"),
+        ("ws://h/%C3%BC%23?%20", Address(False, "h", 80, "/%C3%BC%23?%20"), "h"),
+        ("ws://h//a//", Address(False, "h", 80, "//a//"), "h"),
+        ("ws://127.0.0.1:8000/", Address(False, "127.0.0.1", 8000, "/"), "127.0.0.1:8000"),
+        ("ws://[::1]/", Address(False, "::1", 80, "/"), "[::1]"),
+        ("wss://[2001:DB8::]:8443/", Address(True, "2001:db8::", 8443, "/"), "[2001:db8::]:8443"),
+        ("ws://user:secret@h/", Address(False, "h", 80, "/"), "h"),
+    ],
+)
+def test_a_url_says_where_to_connect_and_what_to_ask_for(
+    url: str, address: Address, authority: str
+) -> None:
+    assert parse_url(url) == address
+    assert parse_url(url).authority == authority
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h/", "https://h/", "h", "//h/", "/path", "", "ws", "file:///etc/passwd", "w s://h/"],
+)
+def test_another_scheme_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="not a ws or wss URL"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("url", ["ws:///x", "ws:h", "ws://", "ws://:80/", "ws://@/", "ws://?x"])
+def test_a_url_without_a_host_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="without a host"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("url", ["ws://h/#a", "ws://h/#", "ws://h#", "ws://h/?a#b"])
+def test_a_fragment_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="fragment"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("port", ["65536", "99999", "-1", "x", "+80", "0x50"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(ValueError, match=r"[Pp]ort"):
+        parse_url(f"ws://h:{port}/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://h/a b",
+        "ws://h/a\r\nX: y",
+        "ws://h/\0",
+        "ws://h/a\tb",
+        "ws://h/\x7f",
+        "ws://h/\u00fc",
+        "ws://\u00fc/",
+        " ws://h/",
+        "ws://h/ ",
+        "ws://h\n/",
+    ],
+)
+def test_a_url_with_characters_that_must_be_escaped_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="must be escaped"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("url", ["ws://[::1/", "ws://::1]/"])
+def test_brackets_that_do_not_match_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="IPv6"):
+        parse_url(url)
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=0x2FF), max_size=40))
+def test_any_text_behind_the_scheme_gives_one_line_or_a_value_error(text: str) -> None:
+    try:
+        address = parse_url("ws://" + text)
+    except ValueError:
+        return
+    line = f"{address.host} {address.target} {address.authority}"
+    assert line.isascii()
+    assert line.isprintable()
+    assert line.count(" ") == 2
+    assert 0 <= address.port <= 65535

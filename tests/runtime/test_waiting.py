@@ -1,0 +1,120 @@
+"""Greenlets that wait until something has changed."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+from gevent import GreenletExit, Timeout
+
+from faye_ws.runtime.waiting import WaitQueue
+from serving import DEADLINE, wait_for
+
+
+@pytest.fixture
+def queue() -> WaitQueue:
+    return WaitQueue(gevent.get_hub())
+
+
+def test_all_that_wait_are_woken_in_the_order_they_came(queue: WaitQueue) -> None:
+    woken: list[int] = []
+
+    def wait(number: int) -> None:
+        queue.wait(DEADLINE)
+        woken.append(number)
+
+    greenlets = [gevent.spawn(wait, number) for number in range(5)]
+    wait_for(lambda: len(queue) == 5, "they wait")
+    queue.notify()
+    assert woken == []
+    gevent.joinall(greenlets, timeout=DEADLINE)
+    assert woken == [0, 1, 2, 3, 4]
+    assert not queue
+
+
+def test_the_hub_wakes_them_at_once(queue: WaitQueue) -> None:
+    woken: list[str] = []
+
+    def wait() -> None:
+        queue.wait(DEADLINE)
+        woken.append("the greenlet")
+
+    def notify() -> None:
+        queue.notify()
+        woken.append("the hub")
+
+    greenlet = gevent.spawn(wait)
+    wait_for(lambda: len(queue), "it waits")
+    gevent.get_hub().loop.run_callback(notify)
+    greenlet.join(DEADLINE)
+    wait_for(lambda: len(woken) == 2, "both are done")
+    assert woken == ["the greenlet", "the hub"]
+
+
+def test_a_wait_ends_when_its_time_is_up(queue: WaitQueue) -> None:
+    for timeout in (0.001, 0.0, -1.0):
+        queue.wait(timeout)
+        assert not queue
+
+
+@pytest.mark.parametrize("error", [GreenletExit(), Timeout(), KeyError()])
+def test_a_wait_that_is_interrupted_leaves_nothing_behind(
+    queue: WaitQueue, error: BaseException
+) -> None:
+    caught: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            queue.wait(DEADLINE)
+        except BaseException as error:
+            caught.append(error)
+
+    active = gevent.get_hub().loop.activecnt
+    greenlet = gevent.spawn(wait)
+    wait_for(lambda: len(queue), "it waits")
+    greenlet.kill(error)
+    assert caught == [error]
+    assert not queue
+    assert gevent.get_hub().loop.activecnt <= active
+
+
+@pytest.mark.parametrize("first", ["notify", "kill"])
+def test_one_that_is_woken_and_interrupted_at_once_is_no_trouble(
+    queue: WaitQueue, first: str
+) -> None:
+    ended: list[str] = []
+
+    def wait() -> None:
+        try:
+            queue.wait(DEADLINE)
+            ended.append("woken")
+        except GreenletExit:
+            ended.append("killed")
+
+    greenlets = [gevent.spawn(wait) for _ in range(2)]
+    wait_for(lambda: len(queue) == 2, "they wait")
+    if first == "notify":
+        queue.notify()
+    greenlets[0].kill(block=False)
+    if first == "kill":
+        queue.notify()
+    gevent.joinall(greenlets, timeout=DEADLINE)
+    assert len(ended) == 2
+    assert "woken" in ended
+    assert not queue
+
+
+def test_one_that_is_woken_may_wait_again(queue: WaitQueue) -> None:
+    turns: list[int] = []
+
+    def wait() -> None:
+        for turn in range(3):
+            queue.wait(DEADLINE)
+            turns.append(turn)
+
+    greenlet = gevent.spawn(wait)
+    for turn in range(3):
+        wait_for(lambda: len(queue), "it waits")
+        gevent.get_hub().loop.run_callback(queue.notify)
+        wait_for(lambda turn=turn: len(turns) == turn + 1, "it is woken once")
+    greenlet.join(DEADLINE)
+    assert turns == [0, 1, 2]

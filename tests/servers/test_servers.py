@@ -1,0 +1,297 @@
+"""WebSockets on every WSGI server that is supported, plain and with TLS, raw and in Flask."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import trustme
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+import programs
+
+HERE = Path(__file__).parent
+SERVED = HERE / "served.py"
+DEADLINE = 15.0
+MESSAGES: list[str | bytes] = ["hi", b"bytes", "", b"", "é" * 10_000, b"x" * 2**20]
+
+_GUNICORN = {"gevent": ["-k", "gevent"], "gthread": ["-k", "gthread", "--threads", "8"]}
+SERVERS = ["pywsgi", "gevent", "gthread", "werkzeug"]
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Certificates:
+    """A certificate for localhost in files, and a context that trusts it."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        self.cert, self.key = str(folder / "cert.pem"), str(folder / "key.pem")
+        self.ca = str(folder / "ca.pem")
+        certificate.private_key_and_cert_chain_pem.write_to_path(self.cert)
+        certificate.private_key_pem.write_to_path(self.key)
+        authority.cert_pem.write_to_path(self.ca)
+        self.trust = ssl.create_default_context(cafile=self.ca)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+class Served:
+    """A server that runs, and what it has logged."""
+
+    def __init__(self, program: programs.Program, port: int, trust: Certificates | None) -> None:
+        self.program = program
+        self.port = port
+        self.trust = trust
+        self._seen = 0
+
+    def connect(self, path: str, **options: Any) -> ClientConnection:
+        scheme = "wss" if self.trust else "ws"
+        options.setdefault("compression", None)
+        return connect(
+            f"{scheme}://localhost:{self.port}{path}",
+            ssl=self.trust.trust if self.trust else None,
+            max_size=None,
+            proxy=None,
+            **options,
+        )
+
+    def log(self) -> str:
+        """Return what was logged since the last `wait_for_access` or the start."""
+        return self.program.errors()[self._seen :]
+
+    def wait_for_access(self, path: str, status: int) -> str:
+        """Wait for one line of the access log, and return all that was logged with it."""
+        pattern = re.compile(rf'GET {path} HTTP/1.1\S*"? \S*{status}\b')
+        wait_for(lambda: pattern.search(self.log()), f"{path} {status} in the log", self.log)
+        log = self.log()
+        self._seen += len(log)
+        assert len(re.findall(rf"GET {path} HTTP/1.1", log)) == 1, log
+        return log
+
+    def descriptors(self) -> int:
+        """Return how many descriptors the process that serves has open."""
+        pid = self.program.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return len(os.listdir(f"/proc/{children[0] if children else pid}/fd"))
+
+
+def wait_for(condition: Callable[[], object], what: str, log: Callable[[], str]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not after {DEADLINE} s: {what}\n{log()}")
+        time.sleep(0.01)
+
+
+def start(server: str, app: str, tls: Certificates | None) -> tuple[programs.Program, int | None]:
+    if server in _GUNICORN:
+        command = [sys.executable, "-m", "gunicorn", *_GUNICORN[server], "-b", "localhost:0",
+                   "--chdir", str(HERE), "--access-logfile", "-", "--graceful-timeout", "2",
+                   "--no-control-socket"]
+        if tls:
+            command += ["--certfile", tls.cert, "--keyfile", tls.key]
+        command[command.index("localhost:0")] = "127.0.0.1:0"
+        # Its access log goes to the standard output.
+        shell = 'exec "$@" >&2'
+        return programs.Program(["bash", "-c", shell, "gunicorn", *command, f"served:{app}"]), None
+    options = [tls.cert, tls.key] if tls else []
+    return programs.Program([sys.executable, "-u", str(SERVED), server, app, *options]), 0
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        f"{server} {app}{tls}"
+        for server in SERVERS
+        for app, tls in (("wsgi", ""), ("flask_app", ""), ("wrapped", ""), ("flask_app", " TLS"))
+    ],
+)
+def served(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[Served]:
+    server, app, *rest = request.param.split()
+    tls = certificates if rest else None
+    program, port = start(server, app, tls)
+    with program:
+        if port is None:
+            listening = re.compile(r"Listening at: https?://127.0.0.1:(\d+)[\s\S]*Booting worker")
+            wait_for(lambda: listening.search(program.errors()), "it listens", program.errors)
+            match = listening.search(program.errors())
+            assert match is not None
+            port = int(match[1])
+        else:
+            port = int(program.wait_for_line(r"port (\d+)")[1])
+        running = Served(program, port, tls)
+        url = f"http{'s' if tls else ''}://localhost:{port}/"
+        verify = certificates.ca if tls else False
+        assert requests.get(url, verify=verify, timeout=DEADLINE).text == "page\n"
+        running.wait_for_access("/", 200)
+        yield running
+        assert requests.get(url, verify=verify, timeout=DEADLINE).text == "page\n"
+
+
+@pytest.mark.parametrize("path", ["/echo", "/loop", "/open"])
+def test_messages_come_back_and_one_line_is_logged(served: Served, path: str) -> None:
+    with served.connect(path, subprotocols=["irc"]) as ws:
+        assert ws.subprotocol == "irc"
+        for message in MESSAGES:
+            ws.send(message)
+            assert ws.recv(DEADLINE) == message
+        ws.close(4000, "enough")
+    assert (ws.close_code, ws.close_reason) == (4000, "enough")
+    assert "Traceback" not in served.wait_for_access(path, 101)
+
+
+def test_the_server_closes_with_a_code_and_a_reason(served: Served) -> None:
+    with served.connect("/close") as ws, pytest.raises(ConnectionClosed) as raised:
+        ws.recv(DEADLINE)
+    assert raised.value.rcvd is not None
+    assert (raised.value.rcvd.code, raised.value.rcvd.reason) == (4001, "that is all")
+    assert "Traceback" not in served.wait_for_access("/close", 101)
+
+
+def test_a_listener_that_raises_is_one_traceback_and_1011(served: Served) -> None:
+    with served.connect("/fail") as ws:
+        ws.send("please fail")
+        with pytest.raises(ConnectionClosed) as raised:
+            ws.recv(DEADLINE)
+    assert raised.value.rcvd is not None
+    assert raised.value.rcvd.code == 1011
+    log = served.wait_for_access("/fail", 101)
+    assert log.count("Traceback") == 1
+    assert "this listener always fails" in log
+
+
+def test_an_application_that_raises_after_opening_is_1011_and_no_page_follows(
+    served: Served,
+) -> None:
+    with served.connect("/broken") as ws:
+        ws.send("please fail")
+        with pytest.raises(ConnectionClosed) as raised:
+            ws.recv(DEADLINE)
+    assert raised.value.rcvd is not None
+    assert raised.value.rcvd.code == 1011
+    wait_for(lambda: "this application always fails" in served.log(), "it is logged", served.log)
+    # pywsgi and Werkzeug log what they wanted to answer, gunicorn nothing.
+    served._seen += len(served.log())
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Origin": "https://elsewhere.example"}, 403), ({"Sec-WebSocket-Version": "8"}, 426)],
+)
+def test_a_refused_handshake_is_one_line_with_its_status(
+    served: Served, headers: dict[str, str], status: int
+) -> None:
+    served._seen += len(served.log())
+    if "Origin" in headers:
+        with pytest.raises(InvalidStatus) as raised:
+            served.connect("/echo", origin=headers["Origin"])
+        assert raised.value.response.status_code == status
+    else:
+        peer = dial(served)
+        peer.sendall(handshake("/echo", version="8"))
+        head = peer.recv(2**16)
+        assert f"HTTP/1.1 {status} ".encode() in head or f"HTTP/1.0 {status} ".encode() in head
+        assert b"sec-websocket-version: 13" in head.lower()
+        peer.close()
+    assert "Traceback" not in served.wait_for_access("/echo", status)
+
+
+def handshake(path: str, version: str = "13") -> bytes:
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: {version}\r\n\r\n"
+    ).encode()
+
+
+def dial(served: Served) -> socket.socket:
+    peer = socket.create_connection(("127.0.0.1", served.port), DEADLINE)
+    if served.trust is not None:
+        return served.trust.trust.wrap_socket(peer, server_hostname="localhost")
+    return peer
+
+
+@pytest.mark.parametrize("path", ["/echo", "/loop"])
+@pytest.mark.parametrize("end", ["reset", "hang up"])
+def test_a_client_that_drops_out_is_one_line_and_no_traceback(
+    served: Served, path: str, end: str
+) -> None:
+    peer = dial(served)
+    peer.sendall(handshake(path))
+    assert b"101 Switching Protocols" in peer.recv(2**16)
+    if end == "reset":
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    assert "Traceback" not in served.wait_for_access(path, 101)
+
+
+def test_frames_in_the_segment_of_the_handshake_are_frames(served: Served) -> None:
+    peer = dial(served)
+    hello = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
+    peer.sendall(handshake("/echo") + hello * 2)
+    received = b""
+    while received.count(b"\x81\x05Hello") < 2:
+        data = peer.recv(2**16)
+        assert data, received
+        received += data
+    # Nothing but frames follows the handshake, until the end.
+    peer.sendall(b"\x88\x80\x37\xfa\x21\x3d")
+    while data := peer.recv(2**16):
+        received += data
+    assert received.partition(b"\r\n\r\n")[2] == b"\x81\x05Hello" * 2 + b"\x88\x00"
+    peer.close()
+    served.wait_for_access("/echo", 101)
+
+
+def test_a_connection_may_send_to_one_of_another_thread(served: Served) -> None:
+    with served.connect("/tell") as one, served.connect("/tell") as other:
+        one.send("one")
+        assert one.recv(DEADLINE) == "joined"
+        other.send("one: hello")
+        assert str(other.recv(DEADLINE)).startswith("True")
+        assert one.recv(DEADLINE) == "hello"
+    wait_for(lambda: served.log().count("GET /tell") == 2, "both are logged", served.log)
+    assert "Traceback" not in served.log()
+    served._seen += len(served.log())
+
+
+def test_descriptors_come_back(served: Served) -> None:
+    def talk() -> None:
+        with served.connect("/echo") as ws:
+            ws.send("hi")
+            assert ws.recv(DEADLINE) == "hi"
+
+    for _ in range(10):
+        talk()
+    before = served.descriptors()
+    for _ in range(20):
+        talk()
+    wait_for(lambda: served.descriptors() <= before + 1, "descriptors come back", served.log)
+    served._seen += len(served.log())
+
+
+def test_a_server_that_hides_its_sockets_is_named(certificates: Certificates) -> None:
+    program, _ = start("waitress", "wsgi", None)
+    with program:
+        port = int(program.wait_for_line(r"port (\d+)")[1])
+        with pytest.raises(InvalidStatus) as raised:
+            connect(f"ws://127.0.0.1:{port}/echo", proxy=None)
+        assert raised.value.response.status_code == 500
+        wait_for(lambda: "UnsupportedServer" in program.errors(), "it is told", program.errors)
+        assert "waitress keeps its sockets" in program.errors()
+        assert "gunicorn" in program.errors()
