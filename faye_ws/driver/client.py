@@ -154,4 +154,3 @@ class Client(RFC6455):
         self._head = b""
         self.ready_state = ReadyState.CLOSED
         self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error))
-

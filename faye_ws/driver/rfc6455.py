@@ -343,7 +343,10 @@ class RFC6455(Driver):
         5.5.3: an endpoint "MAY elect to send a Pong frame for only the most recently
         processed Ping frame".
         """
-        owed, self._owed_pong = self._owed_pong or [], [] if hold else None
+        if hold:
+            self._owed_pong = self._owed_pong or []
+            return
+        owed, self._owed_pong = self._owed_pong or [], None
         for payload in owed:
             self._send_frame(_PONG, payload)
 

@@ -123,13 +123,13 @@ class Server(Driver):
 
     def start(self) -> bool:
         """Send the response. Return False if there is no request, or it was sent before."""
-        if self._driver is None or not self._driver.start():
+        # After too much data some was dropped: there is no way on from there.
+        if self._driver is None or self._ending is not None or not self._driver.start():
             return False
         self._driver.receive_data(self._buffer)
         if self._is_eof:
             self._driver.receive_eof()
         self._buffer = b""
-        self._ending = None
         self._follow(self._driver)
         return True
 

@@ -1,4 +1,7 @@
-"""An extension that can be seen at work: it reverses messages, and marks them with RSV1."""
+"""An extension that can be seen at work: it reverses messages, and marks them with RSV1.
+
+Without `rsv1` it reverses all that come, and marks none.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +50,14 @@ class ReverseSession:
         return not params
 
     def process_incoming_message(self, message: Message) -> Message:
-        if message.rsv1:
+        if message.rsv1 or not self._extension.rsv1:
             self._reverse(message)
             message.data *= self._extension.times
         return message
 
     def process_outgoing_message(self, message: Message) -> Message:
         self._reverse(message)
-        message.rsv1 = True
+        message.rsv1 = self._extension.rsv1
         return message
 
     def _reverse(self, message: Message) -> None:

@@ -131,6 +131,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("binary"), st.binary(max_size=200)),
     st.tuples(st.just("ping"), st.binary(max_size=125)),
     st.tuples(st.just("pong"), st.binary(max_size=125)),
+    st.tuples(st.just("hold_pongs"), st.booleans()),
     st.tuples(st.just("close"), st.sampled_from([1000, 3000, 4999]), st.text(max_size=30)),
     st.tuples(st.just("leave"), st.sampled_from([1001, 1011]), st.text(max_size=200)),
 )
@@ -228,7 +229,7 @@ class Life:
 
 @pytest.mark.parametrize(
     "kind",
-    ["as server", "as client", "from the response", "from the request"],
+    LIVES,
 )
 @settings(max_examples=300)
 @given(data=st.data())

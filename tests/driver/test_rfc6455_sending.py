@@ -78,6 +78,41 @@ def test_a_ping_is_answered_with_its_data(role: Role, cut: Cut) -> None:
     assert pongs == [(wire.PONG, payload) for payload in payloads]
 
 
+def test_while_pongs_are_held_pings_are_told_and_not_answered(role: Role, cut: Cut) -> None:
+    driver = role.open()
+    driver.hold_pongs(True)
+    pings = [(wire.PING, bytes([number])) for number in range(100)]
+    assert feed(driver, cut(role.frames(*pings))) == [Ping(payload) for _, payload in pings]
+    driver.hold_pongs(True)
+    assert driver.data_to_send() == b""
+    # 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
+    driver.hold_pongs(False)
+    assert wire.unframe(driver.data_to_send()) == [(wire.PONG, bytes([99]))]
+    driver.hold_pongs(False)
+    assert driver.data_to_send() == b""
+    feed(driver, cut(role.frame(wire.PING, b"next")))
+    assert wire.unframe(driver.data_to_send()) == [(wire.PONG, b"next")]
+
+
+def test_no_pong_is_owed_where_no_ping_came(role: Role) -> None:
+    driver = role.open()
+    driver.hold_pongs(True)
+    assert driver.text("x")
+    assert driver.pong(b"unasked")
+    driver.hold_pongs(False)
+    frames = [(0x81, b"x"), (wire.PONG, b"unasked")]
+    assert wire.unframe(driver.data_to_send()) == frames
+
+
+def test_a_pong_that_is_owed_is_not_sent_after_our_close(role: Role) -> None:
+    driver = role.open()
+    driver.hold_pongs(True)
+    driver.receive_data(role.frame(wire.PING, b"?"))
+    driver.close()
+    driver.hold_pongs(False)
+    assert wire.unframe(driver.data_to_send()) == [(wire.CLOSE, b"\x03\xe8")]
+
+
 def test_a_pong_is_told_and_not_answered(role: Role, cut: Cut) -> None:
     driver = role.open()
     assert feed(driver, cut(role.frame(wire.PONG, b"x"))) == [Pong(b"x")]
@@ -178,6 +213,20 @@ def test_messages_pass_through_the_extensions_that_were_negotiated(role: Role, c
     driver.send_prepared(PreparedMessage(b"abc"))
     sent = wire.unframe(driver.data_to_send())
     assert sent == [(wire.PONG, b"ab"), (0xC1, b"olleH"), (0xC2, b"cba")]
+
+
+def test_an_extension_without_a_reserved_bit_sees_every_message(role: Role, cut: Cut) -> None:
+    extension = Reverse()
+    extension.rsv1 = False
+    driver = open_with(role, extension)
+    frames = [(0x81, b"olleH"), (0x82, b"cba"), (0x01, b"olle"), (0x80, b"H")]
+    assert feed(driver, cut(role.frames(*frames))) == [
+        Message("Hello"),
+        Message(b"abc"),
+        Message("Hello"),
+    ]
+    driver.text("Hello")
+    assert wire.unframe(driver.data_to_send()) == [(0x81, b"olleH")]
 
 
 def test_text_is_checked_behind_the_extensions(role: Role, cut: Cut) -> None:

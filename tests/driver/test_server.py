@@ -268,6 +268,33 @@ def test_a_peer_that_sends_too_much_with_its_request_is_refused_after_it_was_tol
     assert_refusal(driver, 400, "too much data before the handshake is done")
 
 
+def test_a_peer_that_has_sent_too_much_is_not_answered_any_more() -> None:
+    driver = Server()
+    driver.receive_data(wire.request())
+    assert [type(event) for event in take(driver)] == [Connect]
+    driver.receive_data(wire.frame(0x82, bytes(16384), wire.KEY))
+    driver.receive_data(wire.frame(0x81, b"dropped", wire.KEY))
+    assert driver.is_ending
+    assert not driver.start()
+    [event] = take(driver)
+    assert isinstance(event, Close)
+    assert_refusal(driver, 400, "too much data before the handshake is done")
+
+
+def test_the_end_before_the_answer_is_known_before_it_is_told() -> None:
+    for end in ("receive_eof", "a request that is none"):
+        driver = Server()
+        assert not driver.is_ending
+        if end == "receive_eof":
+            driver.receive_eof()
+        else:
+            driver.receive_data(b"\r\n\r\n")
+        assert driver.is_ending
+        assert driver.ready_state is ReadyState.CONNECTING
+        assert [type(event) for event in take(driver)] == [Close]
+        assert not driver.is_ending
+
+
 def test_there_is_nothing_to_start_before_the_request() -> None:
     driver = Server()
     assert not driver.start()
@@ -283,6 +310,7 @@ def test_the_verbs_of_an_open_server_work() -> None:
     driver = Server()
     for verb in (driver.ping, driver.pong, driver.close):
         assert not verb()
+    driver.hold_pongs(True)
     assert not driver.text("x")
     assert not driver.binary(b"x")
     assert not driver.send_prepared(PreparedMessage("x"))
@@ -296,6 +324,12 @@ def test_the_verbs_of_an_open_server_work() -> None:
     assert driver.ping(b"d")
     assert driver.pong(b"e")
     assert driver.data_to_send() == b"\x81\x01a\x82\x01b\x81\x01c\x89\x01d\x8a\x01e"
+    driver.hold_pongs(True)
+    driver.receive_data(wire.frame(wire.PING, b"f", wire.KEY))
+    assert take(driver) == [Ping(b"f")]
+    assert driver.data_to_send() == b""
+    driver.hold_pongs(False)
+    assert driver.data_to_send() == b"\x8a\x01f"
     assert driver.close(1001, "bye")
     assert driver.ready_state is ReadyState.CLOSING
     assert driver.data_to_send() == b"\x88\x05\x03\xe9bye"

@@ -121,8 +121,7 @@ def main() -> None:
     server_name, app_name, *tls = sys.argv[1:]
     app = globals()[app_name]
     if server_name == "pywsgi":
-        import ssl
-
+        from gevent import ssl
         from gevent.pywsgi import WSGIServer
 
         options: dict[str, Any] = {}

@@ -152,7 +152,9 @@ def test_messages_come_back_and_one_line_is_logged(served: Served, path: str) ->
             ws.send(message)
             assert ws.recv(DEADLINE) == message
         ws.close(4000, "enough")
-    assert (ws.close_code, ws.close_reason) == (4000, "enough")
+    # Over TLS on Python 3.10 the client of `websockets` stops reading when it closes.
+    if served.trust is None or sys.version_info >= (3, 11):
+        assert (ws.close_code, ws.close_reason) == (4000, "enough")
     assert "Traceback" not in served.wait_for_access(path, 101)
 
 
