@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,21 +19,13 @@ from .constants import (
 from .driver import client as driver
 from .driver.events import Close
 from .driver.http import HeaderFields, Headers
-from .driver.proxy import Tunnel
-from .driver.uri import parse_url
-from .errors import HandshakeError
+from .errors import ConnectionFailed, HandshakeError
 from .extensions.contract import Extension
-from .runtime.connector import (
-    TLSOptions,
-    TLSSettings,
-    connect_tcp,
-    connect_unix,
-    open_tunnel,
-    start_tls,
-)
-from .runtime.link import NEVER, check_seconds
-from .runtime.proxies import Proxy, ProxyOption, choose_proxy
+from .opening import Opening
+from .runtime.link import check_seconds
+from .runtime.proxies import ProxyOption
 from .runtime.reactor import current_reactor
+from .runtime.tls import TLSOptions
 
 # Seconds for names, TCP, TLS and the opening handshake together, as in websockets.
 DEFAULT_CONNECT_TIMEOUT = 10.0
@@ -63,10 +54,13 @@ class Client(Connection):
         connect_timeout: how many seconds it may take until the connection is open.
         close_timeout: how many seconds the closing handshake may take.
         max_backlog: bytes that may wait for a slow server before `send` waits.
+        max_redirects: how many redirects to follow: never from `wss` to `ws`, and without
+            the credentials if one leads to another origin.
         source_address: the host and port to connect from.
-        proxy: the URL of an `http` or `https` proxy, or a mapping with its `origin` and any
-            of `headers` (for it alone) and `tls`. By default the environment's
-            `https_proxy`, `http_proxy` and `no_proxy` are honoured; False switches that off.
+        proxy: the URL of an `http`, `https`, `socks5` or `socks5h` proxy, or a mapping with
+            its `origin` and any of `headers` (for it alone) and `tls`. By default the
+            environment's `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy` are
+            honoured; False switches that off.
         net: the path of a UNIX socket to connect to instead, or a connected socket, which is
             taken over.
         tls: an `ssl.SSLContext`, or a mapping with any of `ca`, `cert`, `key`,
@@ -76,18 +70,11 @@ class Client(Connection):
 
     Raises:
         TypeError, ValueError: the URL or an option is not what it should be.
+        OSError: a file that `tls` names can't be read.
+        ImportError: a SOCKS proxy, and python-socks is not installed.
     """
 
-    __slots__ = (
-        "_address",
-        "_connect_timeout",
-        "_connecting",
-        "_failure",
-        "_net",
-        "_proxy",
-        "_source_address",
-        "_tls",
-    )
+    __slots__ = ("_connect_timeout", "_connecting", "_failure", "_opening")
 
     _driver: driver.Client
 
@@ -105,35 +92,39 @@ class Client(Connection):
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
         max_backlog: int = DEFAULT_MAX_BACKLOG,
+        max_redirects: int = 0,
         source_address: tuple[str, int] | None = None,
         proxy: ProxyOption = None,
         net: Any = None,
         tls: TLSOptions | None = None,
         ca: str | None = None,
     ) -> None:
-        self._address = parse_url(url)
         fields = Headers(headers)
         if origin is not None:
             fields.append("Origin", origin)
+        # The way there; let go when it has been gone.
+        self._opening: Opening | None = Opening(
+            url,
+            fields,
+            max_redirects=max_redirects,
+            source_address=source_address,
+            proxy=proxy,
+            net=net,
+            tls=tls,
+            ca=ca,
+            protocols=protocols or (),
+            max_length=max_length,
+            extensions=extensions,
+        )
         super().__init__(
-            driver.Client(
-                url,
-                protocols=protocols or (),
-                headers=fields,
-                max_length=max_length,
-                extensions=extensions,
-            ),
-            self._address.url,
+            self._opening.driver,
+            self._opening.address.url,
             ping=ping,
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,
             max_backlog=max_backlog,
         )
         self._connect_timeout = check_seconds("connect_timeout", connect_timeout)
-        self._source_address = source_address
-        self._net = net
-        self._proxy = choose_proxy(proxy, self._address)
-        self._tls = TLSSettings(tls, ca) if self._address.secure else None
         self._failure: HandshakeError | None = None
         self._reactor = current_reactor()
         self._connecting: gevent.Greenlet[[], None] | None = gevent.spawn(self._connect)
@@ -154,7 +145,9 @@ class Client(Connection):
         """Wait until the connection is open, for `connect_timeout` at most.
 
         Raises:
-            HandshakeError: it can't be opened; the sentence says why.
+            InvalidStatus: the server, or a proxy, has refused it.
+            ConnectionFailed: the server can't be reached, or says nothing.
+            HandshakeError: the root of both; raised if it answers with nonsense.
         """
         if self._is_foreign():
             self._hand_over(self.wait_open)
@@ -179,68 +172,41 @@ class Client(Connection):
             self._hand_over(lambda: self.close(code, reason))
         elif self._driver.ready_state is ReadyState.CONNECTING:
             self._driver.close(code, reason)
-            self._give_up(HandshakeError("the connection was closed before it was open"))
+            self._give_up(ConnectionFailed("the connection was closed before it was open"))
         else:
             super().close(code, reason)
 
     def _open(self) -> None:
         """There is nothing to do: it has begun."""
 
-    def _on_open(self) -> None:
-        self._close_deadline = NEVER
-        self._set_heartbeat()
-        super()._on_open()
-
     def _connect(self) -> None:
-        deadline = time.monotonic() + self._connect_timeout
+        opening, self._opening = self._opening, None
+        assert opening is not None
+        error: HandshakeError | None = None
+        sock = None
         try:
             with gevent.Timeout(self._connect_timeout):
-                sock = self._make_socket()
-        except (OSError, ValueError, HandshakeError) as error:
-            self._connecting = None
-            self._give_up(_explain(self._address.authority, error))
-            return
+                sock = opening.go(self._connect_timeout)
         except gevent.Timeout:
-            self._connecting = None
-            self._give_up(HandshakeError(f"no connection after {self._connect_timeout} seconds"))
-            return
+            # A refusal whose body has not come to its end says more than the time does.
+            opening.driver.receive_eof()
+            if opening.driver.response is None:
+                error = ConnectionFailed(f"no connection after {self._connect_timeout} seconds")
+        except HandshakeError as refused:
+            error = refused
+        except Exception as failed:
+            # Names and sockets fail in many ways, and none of them may leave us connecting.
+            error = ConnectionFailed(f"can't connect to {opening.address.authority}: {failed}")
+            error.__cause__ = failed
         self._connecting = None
-        self._attach(sock, b"", keep_socket=False)
-        self._close_deadline = deadline
-        self._set_heartbeat()
-
-    def _make_socket(self) -> Any:
-        address = self._address
-        if isinstance(self._net, str):
-            sock = connect_unix(self._net)
-        elif self._net is not None:
-            sock = self._net
-            sock.settimeout(0.0)
-        elif self._proxy is not None:
-            sock = connect_tcp(self._proxy.host, self._proxy.port, self._source_address)
+        self._driver = opening.driver
+        self.url = opening.address.url
+        if error is not None:
+            self._give_up(error)
+        elif sock is None:
+            self._advance_soon()
         else:
-            sock = connect_tcp(address.host, address.port, self._source_address)
-        try:
-            if self._net is None and self._proxy is not None:
-                sock = self._pass_proxy(sock, self._proxy)
-            if self._tls is not None:
-                sock = start_tls(sock, self._tls, address.host)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def _pass_proxy(self, sock: Any, proxy: Proxy) -> Any:
-        if proxy.tls is not None:
-            sock = start_tls(sock, proxy.tls, proxy.host)
-        address = self._address
-        open_tunnel(sock, Tunnel(address.host, address.port, proxy.authorization, proxy.headers))
-        return sock
-
-    def _drop(self) -> None:
-        if self._driver.ready_state is ReadyState.CONNECTING and self._transport is not None:
-            self._give_up(HandshakeError(f"no answer after {self._connect_timeout} seconds"))
-        super()._drop()
+            self._attach(sock, b"", keep_socket=False)
 
     def _give_up(self, error: HandshakeError) -> None:
         if self._connecting is not None:
@@ -253,9 +219,3 @@ class Client(Connection):
         if isinstance(close.error, HandshakeError):
             self._failure = close.error
         super()._finish(close)
-
-
-def _explain(authority: str, error: Exception) -> HandshakeError:
-    failure = HandshakeError(f"can't connect to {authority}: {error}")
-    failure.__cause__ = error
-    return failure

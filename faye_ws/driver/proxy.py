@@ -6,7 +6,8 @@ for `ws` as for `wss`.
 
 from __future__ import annotations
 
-from ..errors import HandshakeError
+from ..errors import ConnectionFailed, HandshakeError
+from .handshake import refusal
 from .http import HeaderFields, Headers, Request, find_end_of_head, parse_response
 
 # The Host of CONNECT is where the tunnel leads, and the length of the tunnel has no end.
@@ -50,17 +51,19 @@ class Tunnel:
         """Take in bytes from the proxy, until `is_open`; b"" is the end of them.
 
         Raises:
-            HandshakeError: the proxy refuses, or speaks another language.
+            InvalidStatus: the proxy refuses.
+            HandshakeError: it speaks another language.
+            ConnectionFailed: it hangs up.
         """
         if not data:
-            raise HandshakeError("the proxy closed the connection")
+            raise ConnectionFailed("the proxy closed the connection")
         self._head += data
         end = find_end_of_head(self._head)
         if end is None:
             return
         response = parse_response(self._head[:end])
         if not 200 <= response.status <= 299:
-            raise HandshakeError(f"the proxy answered {response.status_line}")
+            raise refusal("the proxy", response)
         if len(self._head) > end:
             # Through the tunnel nobody speaks before we do.
             raise HandshakeError("the proxy sent more than its answer")

@@ -7,8 +7,9 @@ What a URI must have escaped is escaped; what it can't have is a `ValueError`.
 from __future__ import annotations
 
 import base64
+import ipaddress
 from typing import NamedTuple
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 _SECURE = {"ws": False, "http": False, "wss": True, "https": True}
 _DEFAULT_PORTS = {False: 80, True: 443}
@@ -31,8 +32,14 @@ class Address(NamedTuple):
     @property
     def authority(self) -> str:
         """The value of the Host header: the port only if it is not the default."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # RFC 6874, 4: a zone is for this machine only.
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.secure] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """What two URIs must share for the credentials of one to be meant for the other."""
+        return self.secure, self.host.lower(), self.port
 
     @property
     def url(self) -> str:
@@ -48,41 +55,56 @@ def parse_url(url: str) -> Address:
     """
     if not isinstance(url, str):
         raise TypeError(f"a URL must be a str, not {type(url).__name__}")
-    if not url.isprintable():
-        # urllib would silently leave line breaks out.
+    if not url.isprintable() or url != url.strip():
+        # urllib would silently leave line breaks out, and spaces around it.
         raise ValueError(f"a URL with characters that can't be in one: {url!r}")
     parts = urlsplit(url)
     if parts.scheme not in _SECURE:
         raise ValueError(f"not a ws or wss URL: {url!r}")
     if "#" in url:
         raise ValueError(f"a WebSocket URL can't have a fragment: {url!r}")
-    if not parts.hostname:
-        raise ValueError(f"a URL without a host: {url!r}")
     secure = _SECURE[parts.scheme]
     # The port is 0 to 65535 or a ValueError of urllib's.
     port = _DEFAULT_PORTS[secure] if parts.port is None else parts.port
     target = quote(parts.path, safe=_KEPT) or "/"
-    if parts.query:
+    # Even an empty query is one (3: "path [ "?" query ]").
+    if "?" in url:
         target += "?" + quote(parts.query, safe=_KEPT)
-    authorization = authorize(parts.username, parts.password)
-    return Address(secure, _to_ascii(parts.hostname), port, target, authorization)
+    authorization = None
+    if parts.username is not None:
+        authorization = format_basic(unquote(parts.username), unquote(parts.password or ""))
+    return Address(secure, _parse_host(parts), port, target, authorization)
+
+
+def _parse_host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if not host:
+        raise ValueError(f"a URL without a host: {parts.geturl()!r}")
+    after_user = parts.netloc.rpartition("@")[2]
+    if not after_user.startswith("["):
+        return _to_ascii(host)
+    if after_user.partition("]")[2][:1] not in ("", ":"):
+        raise ValueError(f"not a host and a port: {after_user!r}")
+    # RFC 6874: in a URL, the "%" before a zone is escaped.
+    host = host.replace("%25", "%", 1)
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        raise ValueError(f"not an IPv6 address: {host!r}") from None
+    return host
 
 
 def _to_ascii(host: str) -> str:
-    if host.isascii():
-        if not all(char.isalnum() or char in ".-_:%" for char in host):
-            raise ValueError(f"not the name of a host: {host!r}")
-        return host
     try:
-        return host.encode("idna").decode()
+        name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
-        raise ValueError(f"not the name of a host: {host!r}") from None
+        name = ""
+    # IDNA maps some characters to ones that no name has, such as spaces.
+    if not name or not all(char.isalnum() or char in ".-_" for char in name):
+        raise ValueError(f"not the name of a host: {host!r}")
+    return name
 
 
-def authorize(username: str | None, password: str | None) -> str | None:
-    """Return the header value for credentials as they stand in a URI, percent-encoded."""
-    if username is None:
-        return None
-    # RFC 7617, 2: the user-id ends at the first colon.
-    credentials = unquote_to_bytes(username) + b":" + unquote_to_bytes(password or "")
-    return "Basic " + base64.b64encode(credentials).decode()
+def format_basic(username: str, password: str) -> str:
+    """Return the header value for credentials (RFC 7617, 2), which are sent as UTF-8."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()

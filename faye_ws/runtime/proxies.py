@@ -13,26 +13,50 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ..driver.http import HeaderFields, Headers
-from ..driver.uri import Address, authorize
-from .connector import TLSSettings
+from ..driver.uri import Address, format_basic
+from .tls import TLSSettings
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+try:
+    from python_socks import ProxyType
+    from python_socks.sync import Proxy as SocksProxy
+except ImportError:
+    SocksProxy = None  # type: ignore[assignment, misc]
+
+# RFC 1928, 3: 1080 for SOCKS. As in curl and requests, with socks5h the proxy looks the
+# names up, with socks5 we do.
+_DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 ProxyOption = Mapping[str, Any] | str | bool | None
 _KEYS = frozenset(("origin", "headers", "tls"))
 
 
 class Proxy(NamedTuple):
-    """A proxy: how to reach it (`tls` is None if it does not speak TLS), and what to show
-    to it alone."""
+    """A proxy: how to reach it, and what to show to it alone.
 
+    `tls` is None if it does not speak TLS; `headers` are for CONNECT.
+    """
+
+    scheme: str
     host: str
     port: int
-    authorization: str | None
+    username: str | None
+    password: str | None
     headers: Headers
     tls: TLSSettings | None
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS5, and not HTTP."""
+        return self.scheme.startswith("socks")
+
+    @property
+    def authorization(self) -> str | None:
+        """The value of the Proxy-Authorization header, if there is to be one."""
+        if self.username is None:
+            return None
+        return format_basic(self.username, self.password or "")
 
 
 def choose_proxy(option: ProxyOption, address: Address) -> Proxy | None:
@@ -45,6 +69,7 @@ def choose_proxy(option: ProxyOption, address: Address) -> Proxy | None:
 
     Raises:
         TypeError, ValueError: the option is none of these.
+        ImportError: it is a SOCKS proxy, and python-socks is not installed.
     """
     if option is False:
         return None
@@ -66,12 +91,31 @@ def _parse(url: str, headers: HeaderFields, tls: Any) -> Proxy:
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError(f"not the URL of a proxy: {parts.scheme}://{parts.hostname}")
+    is_socks = parts.scheme.startswith("socks")
+    if is_socks and (headers or tls is not None):
+        raise ValueError("a SOCKS proxy has no headers and no TLS")
+    if is_socks and SocksProxy is None:
+        raise ImportError("a SOCKS proxy needs python-socks: pip install faye_ws[socks]")
     return Proxy(
+        parts.scheme,
         parts.hostname,
         parts.port or _DEFAULT_PORTS[parts.scheme],
-        authorize(parts.username, parts.password),
+        None if parts.username is None else unquote(parts.username),
+        None if parts.password is None else unquote(parts.password),
         Headers(headers),
         TLSSettings(tls, None) if parts.scheme == "https" else None,
+    )
+
+
+def make_socks(proxy: Proxy) -> SocksProxy:
+    """Return what knows how to go through a SOCKS proxy; it blocks."""
+    return SocksProxy(
+        ProxyType.SOCKS5,
+        proxy.host,
+        proxy.port,
+        proxy.username,
+        proxy.password,
+        rdns=proxy.scheme == "socks5h",
     )
 
 

@@ -11,12 +11,84 @@ with the same bytes first.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 _WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError)
 _READ_SIZE = 2**16
 # Plain bytes that are encrypted at once; four records.
 _WRITE_SIZE = 2**16
+
+TLSOptions = ssl.SSLContext | Mapping[str, Any]
+
+_TLS_KEYS = frozenset(("ca", "cert", "key", "server_hostname", "verify"))
+
+
+class TLSSettings:
+    """What a client trusts and shows.
+
+    Args:
+        tls: an `ssl.SSLContext` to use as it is; or a mapping with any of `ca` (a file or
+            folder of certificates to trust instead of the system's), `cert` and `key` (files
+            of our own), `server_hostname` (whose certificate it must be) and `verify` (False
+            to trust anybody).
+        ca: the same as `{"ca": ca}`.
+
+    Raises:
+        TypeError, ValueError: an option is unknown, or two contradict each other.
+        OSError: a file can't be read.
+    """
+
+    __slots__ = ("context", "server_hostname")
+
+    def __init__(self, tls: TLSOptions | None, ca: str | None) -> None:
+        self.server_hostname: str | None = None
+        if isinstance(tls, ssl.SSLContext):
+            if ca is not None:
+                raise ValueError("ca belongs into the SSLContext")
+            self.context: ssl.SSLContext = tls
+            return
+        options = dict(tls or {})
+        unknown = options.keys() - _TLS_KEYS
+        if unknown:
+            raise TypeError(f"unknown options of tls: {', '.join(sorted(map(str, unknown)))}")
+        if ca is not None and options.setdefault("ca", ca) != ca:
+            raise ValueError("two different ca")
+        self.server_hostname = options.get("server_hostname")
+        chosen = options.keys() - {"server_hostname"}
+        self.context = _make_context(options) if chosen else _default_context()
+
+
+@cache
+def _default_context() -> ssl.SSLContext:
+    # To read all the certificates that a system trusts takes milliseconds and memory.
+    return _make_context({})
+
+
+def _make_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    ca = options.get("ca")
+    if ca is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        _load_ca(context, str(ca))
+    if options.get("cert") is not None:
+        context.load_cert_chain(options["cert"], options.get("key"))
+    elif options.get("key") is not None:
+        raise ValueError("a key without a cert")
+    if options.get("verify") is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    # RFC 7301: WebSocket begins as HTTP/1.1, which a server of HTTP/2 must know.
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _load_ca(context: ssl.SSLContext, path: str) -> None:
+    try:
+        context.load_verify_locations(cafile=path)
+    except IsADirectoryError:
+        context.load_verify_locations(capath=path)
 
 
 class TLSSocket:

@@ -119,7 +119,9 @@ def test_responses_say_the_same_however_they_are_cut(head: bytes, frames: bytes,
         driver = Client("ws://h/")
         driver.start()
         accept = wire.fields_of(wire.response(key_of(driver)))[b"sec-websocket-accept"]
-        stories.append(converse(driver, way(head.replace(b"{}", accept) + frames)))
+        story = converse(driver, way(head.replace(b"{}", accept) + frames))
+        # An error may quote it, and it is another each time.
+        stories.append(repr(story).replace(accept.decode(), "{}"))
     assert stories[0] == stories[1]
 
 
