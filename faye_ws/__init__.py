@@ -6,7 +6,9 @@ from .connection import Connection
 from .constants import CloseCode, ReadyState
 from .errors import (
     ConnectionClosed,
+    ConnectionFailed,
     HandshakeError,
+    InvalidStatus,
     OriginNotAllowed,
     ProtocolError,
     UnsupportedServer,
@@ -14,6 +16,7 @@ from .errors import (
     WebSocketError,
 )
 from .events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
+from .reconnecting import reconnect
 from .websocket import WebSocket
 
 __version__ = "0.1.0"
@@ -24,10 +27,12 @@ __all__ = [
     "CloseEvent",
     "Connection",
     "ConnectionClosed",
+    "ConnectionFailed",
     "ErrorEvent",
     "Event",
     "EventTarget",
     "HandshakeError",
+    "InvalidStatus",
     "MessageEvent",
     "OriginNotAllowed",
     "ProtocolError",
@@ -38,4 +43,5 @@ __all__ = [
     "WebSocketError",
     "__version__",
     "broadcast",
+    "reconnect",
 ]

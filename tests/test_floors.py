@@ -37,6 +37,7 @@ FLOORS = {
     "faye_ws.websocket": 6,
     "faye_ws.opening": 6,
     "faye_ws.client": 6,
+    "faye_ws.reconnecting": 6,
     "faye_ws.broadcast": 6,
 }
 # What users import: it stands before the house, and nobody inside looks out of it.
