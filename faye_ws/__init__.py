@@ -1,11 +1,14 @@
 """WebSocket and EventSource for Python programs that run on gevent and WSGI."""
 
 from .broadcast import broadcast
+from .client import Client
 from .connection import Connection
 from .constants import CloseCode, ReadyState
 from .errors import (
     ConnectionClosed,
+    ConnectionFailed,
     HandshakeError,
+    InvalidStatus,
     OriginNotAllowed,
     ProtocolError,
     UnsupportedServer,
@@ -13,19 +16,23 @@ from .errors import (
     WebSocketError,
 )
 from .events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
+from .reconnecting import reconnect
 from .websocket import WebSocket
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Client",
     "CloseCode",
     "CloseEvent",
     "Connection",
     "ConnectionClosed",
+    "ConnectionFailed",
     "ErrorEvent",
     "Event",
     "EventTarget",
     "HandshakeError",
+    "InvalidStatus",
     "MessageEvent",
     "OriginNotAllowed",
     "ProtocolError",
@@ -36,4 +43,5 @@ __all__ = [
     "WebSocketError",
     "__version__",
     "broadcast",
+    "reconnect",
 ]

@@ -58,6 +58,20 @@ class UnsupportedVersion(HandshakeError):
     status = 426
 
 
+class ConnectionFailed(HandshakeError):
+    """A client can't reach the server, or hears nothing from it; `__cause__` may say why."""
+
+
+class InvalidStatus(HandshakeError):
+    """The server, or a proxy, has answered a client with another status than the one that
+    opens the connection: `status`. `body` is how its response begins."""
+
+    def __init__(self, message: str, status: int, body: bytes) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
 class ConnectionClosed(WebSocketError, ConnectionError):
     """The connection is closed, so no message can come.
 

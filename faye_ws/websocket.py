@@ -7,6 +7,7 @@ from typing import Any
 
 from gevent import GreenletExit
 
+from .client import Client
 from .connection import Connection
 from .constants import (
     DEFAULT_CLOSE_TIMEOUT,
@@ -52,6 +53,8 @@ class WebSocket(Connection):
     """
 
     __slots__ = ("_environ", "_keeps_server")
+
+    Client = Client
 
     _driver: RequestServer
 

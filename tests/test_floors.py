@@ -27,6 +27,7 @@ FLOORS = {
     "faye_ws.driver.http": 1,
     "faye_ws.driver.uri": 1,
     "faye_ws.driver.handshake": 1,
+    "faye_ws.driver.proxy": 1,
     "faye_ws.extensions": 2,
     "faye_ws.driver": 3,
     "faye_ws.events": 4,
@@ -34,6 +35,9 @@ FLOORS = {
     "faye_ws.wsgi": 6,
     "faye_ws.connection": 6,
     "faye_ws.websocket": 6,
+    "faye_ws.opening": 6,
+    "faye_ws.client": 6,
+    "faye_ws.reconnecting": 6,
     "faye_ws.broadcast": 6,
 }
 # What users import: it stands before the house, and nobody inside looks out of it.

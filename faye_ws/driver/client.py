@@ -13,14 +13,22 @@ from ..constants import (
     CloseCode,
     ReadyState,
 )
-from ..errors import HandshakeError
+from ..errors import ConnectionFailed, HandshakeError
 from ..extensions.contract import Extension
 from ..extensions.pipeline import Offer, check_extensions
 from .events import Close, Open
-from .handshake import check_protocols, check_response
-from .http import HeaderFields, Headers, Request, Response, find_end_of_head, parse_response
+from .handshake import check_protocols, check_response, refusal
+from .http import (
+    HeaderFields,
+    Headers,
+    Request,
+    Response,
+    find_end_of_head,
+    parse_body,
+    parse_response,
+)
 from .rfc6455 import RFC6455
-from .uri import parse_url
+from .uri import Address, parse_url
 
 # The header fields of the handshake itself, which nobody else may add.
 _RESERVED = frozenset(
@@ -32,17 +40,23 @@ _RESERVED = frozenset(
         "sec-websocket-version",
         "sec-websocket-protocol",
         "sec-websocket-extensions",
+        "content-length",
+        "transfer-encoding",
     )
 )
+# Bytes of the body of a refusal that are looked at.
+_MAX_BODY = 1024
 
 
 class Client(RFC6455):
     """A client's driver.
 
     Args:
-        url: a `ws` or `wss` URL; the connection is made by whoever holds the driver.
+        url: a `ws` or `wss` URL, as it stands or parsed; the connection is made by whoever
+            holds the driver.
         protocols: the subprotocols to ask for, the preferred first.
-        headers: header fields to add to the request.
+        headers: header fields to add to the request. An Authorization among them takes the
+            place of the credentials in the URL.
         max_length: the longest message accepted, in bytes.
         extensions: the extensions to offer.
 
@@ -60,7 +74,7 @@ class Client(RFC6455):
 
     def __init__(
         self,
-        url: str,
+        url: str | Address,
         *,
         protocols: Sequence[str] = (),
         headers: HeaderFields = (),
@@ -68,7 +82,8 @@ class Client(RFC6455):
         extensions: Sequence[Extension] = (),
     ) -> None:
         super().__init__(max_length=max_length)
-        address = parse_url(url)
+        address = parse_url(url) if isinstance(url, str) else url
+        extra = Headers(headers)
         # 4.1: "a nonce consisting of a randomly selected 16-byte value".
         self._key = base64.b64encode(os.urandom(16)).decode()
         self._protocols = check_protocols(protocols)
@@ -86,9 +101,11 @@ class Client(RFC6455):
         )
         if self._protocols:
             fields.append("Sec-WebSocket-Protocol", ", ".join(self._protocols))
+        if address.authorization is not None and "Authorization" not in extra:
+            fields.append("Authorization", address.authorization)
         if self._offer.header:
             fields.append("Sec-WebSocket-Extensions", self._offer.header)
-        for name, value in Headers(headers):
+        for name, value in extra:
             if name.lower() in _RESERVED:
                 raise ValueError(f"the header {name} belongs to the handshake")
             fields.append(name, value)
@@ -111,28 +128,48 @@ class Client(RFC6455):
         self._head = head
         try:
             end = find_end_of_head(head, MAX_HEAD_LENGTH)
-            if end is None:
-                return
-            self.response = parse_response(head[:end])
-            self.protocol = check_response(self.response, self._key, self._protocols)
-            self._use(self._offer.activate(self.response.headers.get("Sec-WebSocket-Extensions")))
+            if end is not None:
+                self._receive_response(parse_response(head[:end]), head[end:])
         except HandshakeError as error:
-            self._refuse(error)
+            self.refuse(error)
+
+    def _receive_response(self, response: Response, rest: bytes) -> None:
+        """Take in a response, and what has come behind its head."""
+        if 100 <= response.status < 200 and response.status != 101:
+            # RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses
+            # received prior to a final response".
+            self._head = b""
+            self.receive_data(rest)
             return
+        self.response = response
+        if response.status != 101:
+            # The body of a refusal often says more than the status.
+            body, is_whole = parse_body(response, rest, _MAX_BODY)
+            self.response = response._replace(body=body)
+            if not is_whole:
+                return
+        self.protocol = check_response(self.response, self._key, self._protocols)
+        self._use(self._offer.activate(response.headers.get("Sec-WebSocket-Extensions")))
         self._head = b""
         self.ready_state = ReadyState.OPEN
         self._tell(Open(self.protocol))
         # A server may send frames in the same segment as its head: they are frames.
-        super().receive_data(head[end:])
+        super().receive_data(rest)
 
     def receive_eof(self) -> None:
         """Take in the end of the bytes."""
-        if self.ready_state is ReadyState.CONNECTING:
-            self._refuse(HandshakeError("the server closed the connection in the handshake"))
-        else:
+        if self.ready_state is not ReadyState.CONNECTING:
             super().receive_eof()
+        elif self.response is not None:
+            # A refusal whose body breaks off is a refusal all the same.
+            self.refuse(refusal("the server", self.response))
+        else:
+            self.refuse(ConnectionFailed("the server closed the connection in the handshake"))
 
-    def _refuse(self, error: HandshakeError) -> None:
+    def refuse(self, error: HandshakeError) -> None:
+        """Give up: the connection can't be opened, for this reason and no other."""
         self._head = b""
         self.ready_state = ReadyState.CLOSED
+        self._events = None
         self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error))
+

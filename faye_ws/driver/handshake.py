@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from ..constants import HANDSHAKE_GUID, PROTOCOL_VERSION
-from ..errors import HandshakeError, OriginNotAllowed, UnsupportedVersion
+from ..errors import HandshakeError, InvalidStatus, OriginNotAllowed, UnsupportedVersion
 from .http import Headers, Request, Response, has_token, is_token, parse_list
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -165,15 +165,24 @@ def refuse_response(error: HandshakeError) -> Response:
     return Response(error.status, headers, body)
 
 
+def refusal(who: str, response: Response) -> InvalidStatus:
+    """Return what to make of a response that opens nothing."""
+    said = " ".join(response.body[:200].decode("utf-8", errors="replace").split())
+    sentence = f"{who} answered {response.status_line}"
+    sentence += f": {said}" if said else ""
+    return InvalidStatus(sentence, response.status, response.body)
+
+
 def check_response(response: Response, key: str, protocols: Sequence[str]) -> str | None:
     """Check that a response is a server's opening handshake (4.1) and return the subprotocol.
 
     Raises:
         HandshakeError: it is not.
+        InvalidStatus: it has another status than 101.
     """
     headers = response.headers
     if response.status != 101:
-        raise HandshakeError(f"the server answered {response.status_line}")
+        raise refusal("the server", response)
     if (headers.get("Upgrade") or "").lower() != "websocket":
         raise HandshakeError("the server's Upgrade header is not 'websocket'")
     if not has_token(headers.get("Connection"), "upgrade"):

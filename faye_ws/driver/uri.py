@@ -1,45 +1,110 @@
-"""WebSocket URIs (RFC 6455, 3)."""
+"""WebSocket URIs (RFC 6455, 3), as people write them.
+
+`http` and `https` mean the same as `ws` and `wss`, as in the WebSocket API of browsers.
+What a URI must have escaped is escaped; what it can't have is a `ValueError`.
+"""
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-_DEFAULT_PORTS = {"ws": 80, "wss": 443}
+_SECURE = {"ws": False, "http": False, "wss": True, "https": True}
+_DEFAULT_PORTS = {False: 80, True: 443}
+# RFC 3986: what may stand in a path or query as it is, and "%", which escapes already.
+_KEPT = "%/?:@!$&'()*+,;=~-._[]"
 
 
 class Address(NamedTuple):
-    """What a WebSocket URI says: where to connect, and what to ask for there."""
+    """What a WebSocket URI says: where to connect, and what to ask for there.
+
+    `authorization` is the value of the header for the credentials in the URI, if any.
+    """
 
     secure: bool
     host: str
     port: int
     target: str
+    authorization: str | None = None
 
     @property
     def authority(self) -> str:
         """The value of the Host header: the port only if it is not the default."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = _DEFAULT_PORTS["wss" if self.secure else "ws"]
-        return host if self.port == default else f"{host}:{self.port}"
+        # RFC 6874, 4: a zone is for this machine only.
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.secure] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """What two URIs must share for the credentials of one to be meant for the other."""
+        return self.secure, self.host.lower(), self.port
+
+    @property
+    def url(self) -> str:
+        """The URI, without credentials."""
+        return f"{'wss' if self.secure else 'ws'}://{self.authority}{self.target}"
 
 
 def parse_url(url: str) -> Address:
-    """Parse a `ws` or `wss` URI.
+    """Parse the URI of a WebSocket.
 
     Raises:
         ValueError: it is not one, or has a fragment (3: "MUST NOT be used on these URIs").
     """
+    if not isinstance(url, str):
+        raise TypeError(f"a URL must be a str, not {type(url).__name__}")
+    if not url.isprintable() or url != url.strip():
+        # urllib would silently leave line breaks out, and spaces around it.
+        raise ValueError(f"a URL with characters that can't be in one: {url!r}")
     parts = urlsplit(url)
-    if parts.scheme not in _DEFAULT_PORTS:
+    if parts.scheme not in _SECURE:
         raise ValueError(f"not a ws or wss URL: {url!r}")
-    if not parts.hostname:
-        raise ValueError(f"a URL without a host: {url!r}")
-    if parts.fragment or url.endswith("#"):
+    if "#" in url:
         raise ValueError(f"a WebSocket URL can't have a fragment: {url!r}")
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError(f"a URL with characters that must be escaped: {url!r}")
+    secure = _SECURE[parts.scheme]
     # The port is 0 to 65535 or a ValueError of urllib's.
-    port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Address(parts.scheme == "wss", parts.hostname, port, target)
+    port = _DEFAULT_PORTS[secure] if parts.port is None else parts.port
+    target = quote(parts.path, safe=_KEPT) or "/"
+    # Even an empty query is one (3: "path [ "?" query ]").
+    if "?" in url:
+        target += "?" + quote(parts.query, safe=_KEPT)
+    authorization = None
+    if parts.username is not None:
+        authorization = format_basic(unquote(parts.username), unquote(parts.password or ""))
+    return Address(secure, _parse_host(parts), port, target, authorization)
+
+
+def _parse_host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if not host:
+        raise ValueError(f"a URL without a host: {parts.geturl()!r}")
+    after_user = parts.netloc.rpartition("@")[2]
+    if not after_user.startswith("["):
+        return _to_ascii(host)
+    if after_user.partition("]")[2][:1] not in ("", ":"):
+        raise ValueError(f"not a host and a port: {after_user!r}")
+    # RFC 6874: in a URL, the "%" before a zone is escaped.
+    host = host.replace("%25", "%", 1)
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        raise ValueError(f"not an IPv6 address: {host!r}") from None
+    return host
+
+
+def _to_ascii(host: str) -> str:
+    try:
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    # IDNA maps some characters to ones that no name has, such as spaces.
+    if not name or not all(char.isalnum() or char in ".-_" for char in name):
+        raise ValueError(f"not the name of a host: {host!r}")
+    return name
+
+
+def format_basic(username: str, password: str) -> str:
+    """Return the header value for credentials (RFC 7617, 2), which are sent as UTF-8."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()

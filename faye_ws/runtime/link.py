@@ -71,11 +71,11 @@ class Link(EventTarget):
     ) -> None:
         super().__init__()
         self._driver = driver
-        self._ping = None if ping is None else _check_seconds("ping", ping)
+        self._ping = None if ping is None else check_seconds("ping", ping)
         self._ping_timeout = (
-            None if ping_timeout is None else _check_seconds("ping_timeout", ping_timeout)
+            None if ping_timeout is None else check_seconds("ping_timeout", ping_timeout)
         )
-        self._close_timeout = _check_seconds("close_timeout", close_timeout)
+        self._close_timeout = check_seconds("close_timeout", close_timeout)
         if max_backlog < 1:
             raise ValueError(f"max_backlog must be at least 1 byte, not {max_backlog}")
         self._max_backlog = max_backlog
@@ -307,7 +307,12 @@ class Link(EventTarget):
             self._slot = None
 
 
-def _check_seconds(name: str, value: float) -> float:
+def check_seconds(name: str, value: float) -> float:
+    """Return a number of seconds that an application has given.
+
+    Raises:
+        TypeError, ValueError: it is no number, or not above 0.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not 0 < value < NEVER:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from gevent import GreenletExit, get_hub
-from gevent._hub_local import get_hub_if_exists
+from gevent._hub_local import get_hub_if_exists, set_hub
 from gevent.hub import Hub, Waiter
 from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
@@ -163,7 +163,30 @@ class _Call:
         return self._value
 
 
+class _Farewell:
+    """Destroys the hub that we have made in a thread, when the thread ends.
+
+    Otherwise its descriptors would stay open as long as the process.
+    """
+
+    __slots__ = ("_reactor",)
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+
+    def __del__(self) -> None:
+        reactor = self._reactor
+        for member in list(reactor.members):
+            member.forked()
+        reactor.members.clear()
+        if reactor.hub.loop is not None:
+            # The thread may have lost it by now, and must not make a new one on the way.
+            set_hub(reactor.hub)
+            reactor.leave_thread()
+
+
 _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()
+_locals: Any = get_original("_thread", "_local")()
 
 
 def current_reactor() -> Reactor:
@@ -174,6 +197,8 @@ def current_reactor() -> Reactor:
     if reactor is None:
         reactor = Reactor(hub, made_hub)
         setattr(hub, _ATTRIBUTE, reactor)
+        if made_hub:
+            _locals.farewell = _Farewell(reactor)
         _reactors.add(reactor)
     return reactor
 

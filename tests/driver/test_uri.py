@@ -30,7 +30,15 @@ from faye_ws.driver.uri import Address, parse_url
         ("ws://127.0.0.1:8000/", Address(False, "127.0.0.1", 8000, "/"), "127.0.0.1:8000"),
         ("ws://[::1]/", Address(False, "::1", 80, "/"), "[::1]"),
         ("wss://[2001:DB8::]:8443/", Address(True, "2001:db8::", 8443, "/"), "[2001:db8::]:8443"),
-        ("ws://user:secret@h/", Address(False, "h", 80, "/"), "h"),
+        ("http://h/", Address(False, "h", 80, "/"), "h"),
+        ("https://h/", Address(True, "h", 443, "/"), "h"),
+        ("ws://h/?", Address(False, "h", 80, "/?"), "h"),
+        ("ws://h/a b?c d", Address(False, "h", 80, "/a%20b?c%20d"), "h"),
+        ("ws://h/\u00fc?\u00fc", Address(False, "h", 80, "/%C3%BC?%C3%BC"), "h"),
+        ("ws://b\u00fccher.example/", Address(False, "xn--bcher-kva.example", 80, "/"),
+         "xn--bcher-kva.example"),
+        ("ws://[fe80::1%25eth0]:8000/", Address(False, "fe80::1%eth0", 8000, "/"),
+         "[fe80::1]:8000"),
     ],
 )
 def test_a_url_says_where_to_connect_and_what_to_ask_for(
@@ -42,7 +50,7 @@ def test_a_url_says_where_to_connect_and_what_to_ask_for(
 
 @pytest.mark.parametrize(
     "url",
-    ["http://h/", "https://h/", "h", "//h/", "/path", "", "ws", "file:///etc/passwd", "w s://h/"],
+    ["ftp://h/", "wsss://h/", "h", "//h/", "/path", "", "ws", "file:///etc/passwd", "w s://h/"],
 )
 def test_another_scheme_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="not a ws or wss URL"):
@@ -68,22 +76,41 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "authorization"),
     [
-        "ws://h/a b",
-        "ws://h/a\r\nX: y",
-        "ws://h/\0",
-        "ws://h/a\tb",
-        "ws://h/\x7f",
-        "ws://h/\u00fc",
-        "ws://\u00fc/",
-        " ws://h/",
-        "ws://h/ ",
-        "ws://h\n/",
+        ("ws://user:secret@h/", "Basic dXNlcjpzZWNyZXQ="),
+        ("ws://us%20er:p%40ss%3A@h/", "Basic dXMgZXI6cEBzczo="),
+        ("ws://user@h/", "Basic dXNlcjo="),
+        ("ws://%C3%BC:x@h/", "Basic w7w6eA=="),
+        ("ws://h/", None),
     ],
 )
-def test_a_url_with_characters_that_must_be_escaped_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="must be escaped"):
+def test_credentials_are_decoded_and_left_out_of_the_url(
+    url: str, authorization: str | None
+) -> None:
+    address = parse_url(url)
+    assert address.authorization == authorization
+    assert address.url == "ws://h/"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ws://h/a\r\nX: y", "ws://h/\0", "ws://h/a\tb", "ws://h/\x7f", " ws://h/", "ws://h/ ", "ws://h\n/"],
+)
+def test_what_no_url_can_have_is_refused_and_not_left_out(url: str) -> None:
+    with pytest.raises(ValueError, match="can't be in one"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("url", ["ws://a b/", "ws://a\\b/", "ws://%41/", "ws://\u00a8/", "ws://a,b/"])
+def test_a_host_that_is_no_name_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="not the name of a host"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("url", ["ws://[::1]x/", "ws://[v1.a]/", "ws://[1.2.3.4]/", "ws://[]/"])
+def test_what_is_no_ipv6_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
         parse_url(url)
 
 

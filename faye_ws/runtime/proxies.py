@@ -1,0 +1,156 @@
+"""Which proxy a client goes through: the application's, the environment's, or none.
+
+    wss  https_proxy, else all_proxy        ws  http_proxy, else all_proxy
+
+Names in upper case count, too, but for HTTP_PROXY where a CGI server has set it from a
+header. `no_proxy` names hosts, domains (with all below them), addresses, networks, and
+"*"; each may have a port.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from ..driver.http import HeaderFields, Headers
+from ..driver.uri import Address, format_basic
+from .tls import TLSSettings
+
+try:
+    from python_socks import ProxyType
+    from python_socks.sync import Proxy as SocksProxy
+except ImportError:
+    SocksProxy = None  # type: ignore[assignment, misc]
+
+# RFC 1928, 3: 1080 for SOCKS. As in curl and requests, with socks5h the proxy looks the
+# names up, with socks5 we do.
+_DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+ProxyOption = Mapping[str, Any] | str | bool | None
+_KEYS = frozenset(("origin", "headers", "tls"))
+
+
+class Proxy(NamedTuple):
+    """A proxy: how to reach it, and what to show to it alone.
+
+    `tls` is None if it does not speak TLS; `headers` are for CONNECT.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    headers: Headers
+    tls: TLSSettings | None
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS5, and not HTTP."""
+        return self.scheme.startswith("socks")
+
+    @property
+    def authorization(self) -> str | None:
+        """The value of the Proxy-Authorization header, if there is to be one."""
+        if self.username is None:
+            return None
+        return format_basic(self.username, self.password or "")
+
+
+def choose_proxy(option: ProxyOption, address: Address) -> Proxy | None:
+    """Return the proxy for a connection, or None for none.
+
+    Args:
+        option: None for the environment's; False for none; a URL; or a mapping with
+            `origin`, its URL, and any of `headers` and `tls`.
+        address: where the connection is to lead.
+
+    Raises:
+        TypeError, ValueError: the option is none of these.
+        ImportError: it is a SOCKS proxy, and python-socks is not installed.
+    """
+    if option is False:
+        return None
+    if option is None:
+        url = _from_environment(address)
+        return None if url is None else _parse(url, (), None)
+    if isinstance(option, str):
+        return _parse(option, (), None)
+    if not isinstance(option, Mapping) or "origin" not in option:
+        raise TypeError("proxy must be False, a URL, or a mapping with an origin")
+    unknown = option.keys() - _KEYS
+    if unknown:
+        raise TypeError(f"unknown options of proxy: {', '.join(sorted(map(str, unknown)))}")
+    return _parse(option["origin"], option.get("headers") or (), option.get("tls"))
+
+
+def _parse(url: str, headers: HeaderFields, tls: Any) -> Proxy:
+    # As in other programs, a bare host and port is a proxy that speaks HTTP.
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError(f"not the URL of a proxy: {parts.scheme}://{parts.hostname}")
+    is_socks = parts.scheme.startswith("socks")
+    if is_socks and (headers or tls is not None):
+        raise ValueError("a SOCKS proxy has no headers and no TLS")
+    if is_socks and SocksProxy is None:
+        raise ImportError("a SOCKS proxy needs python-socks: pip install faye_ws[socks]")
+    return Proxy(
+        parts.scheme,
+        parts.hostname,
+        parts.port or _DEFAULT_PORTS[parts.scheme],
+        None if parts.username is None else unquote(parts.username),
+        None if parts.password is None else unquote(parts.password),
+        Headers(headers),
+        TLSSettings(tls, None) if parts.scheme == "https" else None,
+    )
+
+
+def make_socks(proxy: Proxy) -> SocksProxy:
+    """Return what knows how to go through a SOCKS proxy; it blocks."""
+    return SocksProxy(
+        ProxyType.SOCKS5,
+        proxy.host,
+        proxy.port,
+        proxy.username,
+        proxy.password,
+        rdns=proxy.scheme == "socks5h",
+    )
+
+
+def _from_environment(address: Address) -> str | None:
+    names = ["https_proxy" if address.secure else "http_proxy", "all_proxy"]
+    if _is_excepted(address, _get_variable("no_proxy") or ""):
+        return None
+    return next((value for value in map(_get_variable, names) if value), None)
+
+
+def _get_variable(name: str) -> str | None:
+    value = os.environ.get(name)
+    if value is None and not (name == "http_proxy" and "REQUEST_METHOD" in os.environ):
+        value = os.environ.get(name.upper())
+    return value
+
+
+def _is_excepted(address: Address, no_proxy: str) -> bool:
+    return any(
+        _matches(address, entry) for entry in no_proxy.replace(" ", ",").split(",") if entry
+    )
+
+
+def _matches(address: Address, entry: str) -> bool:
+    if entry == "*":
+        return True
+    try:
+        return ipaddress.ip_address(address.host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        pass
+    name, colon, port = entry.lower().rpartition(":")
+    if colon and port.isdecimal():
+        if int(port) != address.port:
+            return False
+        entry = name
+    domain = entry.lower().lstrip(".")
+    host = address.host.lower()
+    return host == domain or host.endswith(f".{domain}")

@@ -1,0 +1,383 @@
+"""The client against real servers: ours on pywsgi, `websockets`, and ones that misbehave."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+import trustme
+from gevent import socket
+from gevent import ssl as gevent_ssl
+from gevent.pywsgi import WSGIServer
+from websockets.sync.server import ServerConnection, serve
+
+from faye_ws import Client, CloseEvent, ConnectionClosed, HandshakeError, ReadyState, WebSocket
+from faye_ws.extensions import PermessageDeflate
+
+DEADLINE = 15.0
+MESSAGES: list[str | bytes] = ["hi", b"bytes", "", b"", "é" * 100_000, bytes(range(256)) * 5_000]
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    """Echo, for pages of one origin."""
+    if not WebSocket.is_websocket(environ):
+        start_response("404 Not Found", [("Content-Length", "19")])
+        return [b"here is\n no such way"[:19]]
+    ws = WebSocket(
+        environ,
+        protocols=["irc"],
+        origins=["https://example.com"],
+        extensions=[PermessageDeflate()],
+    )
+
+    @ws.on("message")
+    def message(event: Any) -> None:
+        if event.data == "/authorization":
+            ws.send(environ.get("HTTP_AUTHORIZATION", "none"))
+        else:
+            ws.send(event.data)
+
+    return ws(environ, start_response)
+
+
+class Certificates:
+    """An authority, and a server's certificate of it, in files."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        self.ca, self.cert, self.key = (str(folder / name) for name in ("ca", "cert", "key"))
+        authority.cert_pem.write_to_path(self.ca)
+        certificate.private_key_and_cert_chain_pem.write_to_path(self.cert)
+        certificate.private_key_pem.write_to_path(self.key)
+        self.trusted = ssl.create_default_context(cafile=self.ca)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_proxy_of_the_machine() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            patch.delenv(name, raising=False)
+            patch.delenv(name.upper(), raising=False)
+        yield
+
+
+def serve_application(**options: Any) -> Iterator[WSGIServer]:
+    server = WSGIServer(("127.0.0.1", 0), application, log=None, error_log=None, **options)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[str]:
+    for server in serve_application():
+        yield f"ws://127.0.0.1:{server.server_port}/"
+
+
+@pytest.fixture(scope="module")
+def secure(certificates: Certificates) -> Iterator[str]:
+    # gevent's, since its handshake must not hold up the hub, which is the client's, too.
+    context = gevent_ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.cert, certificates.key)
+    for server in serve_application(ssl_context=context):
+        yield f"wss://localhost:{server.server_port}/"
+
+
+def listen() -> socket.socket:
+    """Return a socket at which somebody may connect."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
+
+
+def refusal(url: str, **options: Any) -> HandshakeError:
+    """Return why a connection can't be opened."""
+    with pytest.raises(HandshakeError) as raised, Client(url, **options):
+        pytest.fail("it is open")
+    return raised.value
+
+
+def test_a_script_of_a_few_lines_talks_to_a_server(plain: str) -> None:
+    with Client(plain, ["irc"]) as ws:
+        assert (ws.ready_state, ws.protocol, ws.status_code) == (ReadyState.OPEN, "irc", 101)
+        assert ws.headers is not None
+        assert ws.headers.get("upgrade") == "websocket"
+        for message in MESSAGES:
+            ws.send(message)
+            assert ws.receive(5) == message
+    assert ws.ready_state is ReadyState.CLOSED
+    assert ws.wait_closed().was_clean
+
+
+def test_listeners_hear_the_life_of_a_connection_in_order(plain: str) -> None:
+    heard: list[Any] = []
+    ws = Client(plain)
+    assert ws.send("sent before it is open")
+
+    @ws.on("open")
+    def opened(event: Any) -> None:
+        heard.append("open")
+
+    @ws.on("message")
+    def message(event: Any) -> None:
+        heard.append(event.data)
+        ws.close(3001, "enough")
+
+    @ws.on("close")
+    def closed(event: CloseEvent) -> None:
+        heard.append((event.code, event.reason, event.was_clean))
+
+    ws.wait_closed(5)
+    gevent.sleep(0)
+    assert heard == ["open", "sent before it is open", (3001, "enough", True)]
+
+
+def test_it_speaks_tls_and_knows_the_server_by_its_certificate(
+    secure: str, certificates: Certificates
+) -> None:
+    for options in ({"ca": certificates.ca}, {"tls": certificates.trusted}):
+        with Client(secure, **options) as ws:
+            for message in MESSAGES:
+                ws.send(message)
+                assert ws.receive(5) == message
+
+
+def test_a_server_that_nobody_vouches_for_is_refused(secure: str) -> None:
+    assert "certificate" in str(refusal(secure))
+
+
+def test_a_certificate_for_another_host_is_refused(
+    secure: str, certificates: Certificates
+) -> None:
+    error = refusal(secure, tls={"ca": certificates.ca, "server_hostname": "example.com"})
+    assert "example.com" in str(error)
+
+
+def test_verification_can_be_switched_off(secure: str) -> None:
+    with Client(secure, tls={"verify": False}) as ws:
+        ws.send("anybody?")
+        assert ws.receive(5) == "anybody?"
+
+
+def test_extensions_are_offered_and_used(plain: str) -> None:
+    with Client(plain, extensions=[PermessageDeflate()]) as ws:
+        assert ws.extensions.startswith("permessage-deflate")
+        ws.send("again and again " * 1000)
+        assert ws.receive(5) == "again and again " * 1000
+
+
+def test_credentials_in_the_url_are_decoded_and_sent(plain: str) -> None:
+    url = plain.replace("ws://", "ws://us%20er:p%40ss@")
+    with Client(url) as ws:
+        assert "us" not in ws.url
+        ws.send("/authorization")
+        assert ws.receive(5) == "Basic dXMgZXI6cEBzcw=="
+
+
+def test_a_refused_origin_gives_the_status_and_what_the_server_says(plain: str) -> None:
+    ws = Client(plain, origin="https://elsewhere.example")
+    errors: list[str] = []
+    ws.on("error", lambda event: errors.append(event.message))
+    event = ws.wait_closed(5)
+    gevent.sleep(0)
+    assert (event.code, event.was_clean, ws.status_code) == (1006, False, 403)
+    assert errors == [event.reason]
+    assert "403 Forbidden" in event.reason
+    assert "not allowed" in event.reason
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://localhost/", "ws://", "ws:///path", "ws://localhost/#part", "ws://localhost:99999/",
+     "ws://local host/", "ws://localhost/\r\nX: y", "localhost"],
+)
+def test_a_url_that_is_none_is_a_value_error_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Client(url)
+
+
+def test_nobody_at_the_port_is_an_error_that_names_it() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        error = refusal(f"ws://127.0.0.1:{port}/")
+    assert f"127.0.0.1:{port}" in str(error)
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_a_server_that_says_nothing_is_given_up(scheme: str) -> None:
+    with listen() as silent:
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/"
+        assert "0.2 seconds" in str(refusal(url, connect_timeout=0.2))
+
+
+def test_a_server_that_hangs_up_in_the_handshake_is_an_error() -> None:
+    with listen() as server:
+        ws = Client(f"ws://127.0.0.1:{server.getsockname()[1]}/")
+        peer, _ = server.accept()
+        peer.close()
+        assert ws.wait_closed(5).code == 1006
+        with pytest.raises(ConnectionClosed):
+            ws.receive(5)
+
+
+def test_close_before_and_while_connecting_ends_at_once_with_one_event() -> None:
+    with listen() as silent:
+        for pause in (0, 0.05):
+            closes: list[int] = []
+            ws = Client(f"ws://127.0.0.1:{silent.getsockname()[1]}/")
+            ws.on("close", lambda event, closes=closes: closes.append(event.code))
+            gevent.sleep(pause)
+            ws.close()
+            ws.close()
+            assert not ws.send("too late")
+            ws.wait_closed(5)
+            gevent.sleep(0.01)
+            assert closes == [1006]
+
+
+def test_a_connected_socket_and_a_unix_socket_are_taken(plain: str, tmp_path: Path) -> None:
+    port = int(plain.rstrip("/").rpartition(":")[2])
+    with Client("ws://elsewhere.example/", net=socket.create_connection(("127.0.0.1", port))) as ws:
+        ws.send("hi")
+        assert ws.receive(5) == "hi"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "socket"))
+    listener.listen()
+    server = WSGIServer(listener, application, log=None)
+    server.start()
+    with Client("ws://localhost/", net=str(tmp_path / "socket")) as ws:
+        ws.send("hi")
+        assert ws.receive(5) == "hi"
+    server.stop()
+    listener.close()
+
+
+def test_it_talks_to_the_server_of_websockets() -> None:
+    def echo(connection: ServerConnection) -> None:
+        for message in connection:
+            connection.send(message)
+
+    with serve(echo, "127.0.0.1", 0, max_size=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        with Client(f"ws://127.0.0.1:{port}/", extensions=[PermessageDeflate()]) as ws:
+            for message in MESSAGES:
+                ws.send(message)
+                assert ws.receive(5) == message
+        assert ws.wait_closed().was_clean
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def proxies(certificates: Certificates) -> Iterator[dict[str, Any]]:
+    """A proxy that wants a password, and one that speaks TLS; both are proxy.py."""
+    command = [sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--num-workers", "1"]
+    ports = []
+    for _ in range(2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(free.getsockname()[1])
+    plain = [*command, "--port", str(ports[0]), "--basic-auth", "us er:p@ss"]
+    secure = [*command, "--port", str(ports[1]), "--cert-file", certificates.cert,
+              "--key-file", certificates.key]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in (plain, secure)
+    ]
+    try:
+        for port in ports:
+            wait_for_port(port)
+        yield {
+            "plain": f"http://us%20er:p%40ss@127.0.0.1:{ports[0]}",
+            "secure": {"origin": f"https://localhost:{ports[1]}", "tls": {"ca": certificates.ca}},
+            "without password": f"http://127.0.0.1:{ports[0]}",
+        }
+    finally:
+        for process in running:
+            # Not killed: it has to end the processes that it has started.
+            process.terminate()
+        for process in running:
+            process.wait(DEADLINE)
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens at a port."""
+    with gevent.Timeout(20):
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+            except ConnectionRefusedError:
+                gevent.sleep(0.05)
+            else:
+                return
+
+
+@pytest.mark.parametrize("server", ["plain", "secure"])
+@pytest.mark.parametrize("proxy", ["plain", "secure"])
+def test_it_goes_through_a_proxy(
+    proxy: str, server: str, proxies: dict[str, Any], plain: str, secure: str,
+    certificates: Certificates,
+) -> None:
+    options = {"proxy": proxies[proxy], "connect_timeout": 20.0}
+    if server == "secure":
+        options["ca"] = certificates.ca
+    with Client({"plain": plain, "secure": secure}[server], **options) as ws:
+        ws.send("/authorization")
+        assert ws.receive(5) == "none"
+        for message in MESSAGES:
+            ws.send(message)
+            assert ws.receive(5) == message
+
+
+def test_a_proxy_that_refuses_is_an_error_with_its_status(
+    proxies: dict[str, Any], plain: str
+) -> None:
+    assert "407" in str(refusal(plain, proxy=proxies["without password"]))
+
+
+def test_the_proxy_of_the_environment_is_used_unless_it_is_excepted(
+    proxies: dict[str, Any], plain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxies["without password"])
+    assert "407" in str(refusal(plain))
+    for options in ({"proxy": False}, {}):
+        if not options:
+            monkeypatch.setenv("no_proxy", "127.0.0.0/8")
+        with Client(plain, **options) as ws:
+            ws.send("hi")
+            assert ws.receive(5) == "hi"
+
+
+def test_hundreds_of_clients_leave_nothing_behind(plain: str) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    clients = [Client(plain, connect_timeout=60) for _ in range(300)]
+    for ws in clients:
+        ws.wait_open()
+        ws.send("hi")
+    assert [ws.receive(30) for ws in clients] == ["hi"] * len(clients)
+    for ws in clients:
+        ws.close()
+    for ws in clients:
+        ws.wait_closed(30)
+    with gevent.Timeout(30):
+        while len(os.listdir("/proc/self/fd")) > before:
+            gevent.sleep(0.01)
