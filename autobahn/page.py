@@ -9,8 +9,7 @@ from report import GOOD, VERDICTS, Case, Report, ReportError
 TESTED = {
     "server": "a message listener on gevent's stock pywsgi, [`autobahn/server.py`]"
     "(../autobahn/server.py)",
-    "client": "the driver in the client's role on blocking sockets, [`autobahn/client.py`]"
-    "(../autobahn/client.py)",
+    "client": "[`examples/autobahn_client.py`](../examples/autobahn_client.py)",
 }
 
 INTRODUCTION = """\

@@ -196,7 +196,8 @@ def against_server(suite: Suite, spec: dict[str, Any], folder: Path) -> bool:
 def against_client(suite: Suite, spec: dict[str, Any], folder: Path) -> bool:
     """Let the suite play its cases against our client."""
     listener, url = listen()
-    client, log = [sys.executable, str(HERE / "client.py"), url], folder / "client.log"
+    client = [sys.executable, str(ROOT / "examples" / "autobahn_client.py"), url]
+    log = folder / "client.log"
     spec["url"] = url
     spec["listener"] = listener.fileno()
     tester = suite_command(suite, spec, folder)

@@ -288,6 +288,8 @@ class Connection(Dispatcher):
     def wait_closed(self, timeout: float | None = None) -> CloseEvent:
         """Wait until the connection is closed, and return its close event.
 
+        Listeners have heard of it by then, unless they take longer than a second.
+
         Raises:
             TimeoutError: it is not closed after `timeout` seconds.
         """
@@ -299,6 +301,7 @@ class Connection(Dispatcher):
             self._ask()
             if self._closed is None:
                 self._wait_asking(deadline, "the connection is not closed")
+        self._wait_heard()
         return CloseEvent("close", self, *self._closed)
 
     # A stream

@@ -264,6 +264,16 @@ class Dispatcher(Link):
             self._waiting = WaitQueue(self._reactor.hub)
         self._waiting.wait(timeout)
 
+    def _wait_heard(self) -> None:
+        """Let the listeners hear of the end, if that does not take them too long."""
+        deadline = time.monotonic() + _END_GRACE
+        while self._busy or self._notices:
+            left = deadline - time.monotonic()
+            if left <= 0 or self._reactor is None or getcurrent() is self._worker:
+                return
+            self._advance_soon()
+            self._wait(left)
+
     def _notify(self) -> None:
         if self._waiting:
             self._waiting.notify()
