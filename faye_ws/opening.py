@@ -182,9 +182,8 @@ class Opening:
 def _resolve(base: Address, location: str | None) -> Address:
     if not location:
         raise HandshakeError("a redirect that does not say where to")
-    # urllib knows nothing of ws, and a fragment says nothing to a server.
-    target = urldefrag(urljoin(base.url.replace("ws", "http", 1), location)).url
     try:
-        return parse_url(target)
+        # urllib knows nothing of ws, and a fragment says nothing to a server.
+        return parse_url(urldefrag(urljoin(base.url.replace("ws", "http", 1), location)).url)
     except ValueError as error:
         raise HandshakeError(f"a redirect that leads nowhere: {error}") from None

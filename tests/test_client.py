@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +11,12 @@ from typing import Any
 
 import gevent
 import pytest
-import trustme
 from gevent import socket
 from gevent import ssl as gevent_ssl
 from gevent.pywsgi import WSGIServer
 from websockets.sync.server import ServerConnection, serve
 
+from certificates import Certificates
 from faye_ws import Client, CloseEvent, ConnectionClosed, HandshakeError, ReadyState, WebSocket
 from faye_ws.extensions import PermessageDeflate
 
@@ -46,33 +44,6 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
             ws.send(event.data)
 
     return ws(environ, start_response)
-
-
-class Certificates:
-    """An authority, and a server's certificate of it, in files."""
-
-    def __init__(self, folder: Path) -> None:
-        authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
-        self.ca, self.cert, self.key = (str(folder / name) for name in ("ca", "cert", "key"))
-        authority.cert_pem.write_to_path(self.ca)
-        certificate.private_key_and_cert_chain_pem.write_to_path(self.cert)
-        certificate.private_key_pem.write_to_path(self.key)
-        self.trusted = ssl.create_default_context(cafile=self.ca)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_proxy_of_the_machine() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-            patch.delenv(name, raising=False)
-            patch.delenv(name.upper(), raising=False)
-        yield
 
 
 def serve_application(**options: Any) -> Iterator[WSGIServer]:
@@ -285,86 +256,6 @@ def test_it_talks_to_the_server_of_websockets() -> None:
         assert ws.wait_closed().was_clean
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def proxies(certificates: Certificates) -> Iterator[dict[str, Any]]:
-    """A proxy that wants a password, and one that speaks TLS; both are proxy.py."""
-    command = [sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--num-workers", "1"]
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
-    plain = [*command, "--port", str(ports[0]), "--basic-auth", "us er:p@ss"]
-    secure = [*command, "--port", str(ports[1]), "--cert-file", certificates.cert,
-              "--key-file", certificates.key]
-    running = [
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for command in (plain, secure)
-    ]
-    try:
-        for port in ports:
-            wait_for_port(port)
-        yield {
-            "plain": f"http://us%20er:p%40ss@127.0.0.1:{ports[0]}",
-            "secure": {"origin": f"https://localhost:{ports[1]}", "tls": {"ca": certificates.ca}},
-            "without password": f"http://127.0.0.1:{ports[0]}",
-        }
-    finally:
-        for process in running:
-            # Not killed: it has to end the processes that it has started.
-            process.terminate()
-        for process in running:
-            process.wait(DEADLINE)
-
-
-def wait_for_port(port: int) -> None:
-    """Wait until somebody listens at a port."""
-    with gevent.Timeout(20):
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-            except ConnectionRefusedError:
-                gevent.sleep(0.05)
-            else:
-                return
-
-
-@pytest.mark.parametrize("server", ["plain", "secure"])
-@pytest.mark.parametrize("proxy", ["plain", "secure"])
-def test_it_goes_through_a_proxy(
-    proxy: str, server: str, proxies: dict[str, Any], plain: str, secure: str,
-    certificates: Certificates,
-) -> None:
-    options = {"proxy": proxies[proxy], "connect_timeout": 20.0}
-    if server == "secure":
-        options["ca"] = certificates.ca
-    with Client({"plain": plain, "secure": secure}[server], **options) as ws:
-        ws.send("/authorization")
-        assert ws.receive(5) == "none"
-        for message in MESSAGES:
-            ws.send(message)
-            assert ws.receive(5) == message
-
-
-def test_a_proxy_that_refuses_is_an_error_with_its_status(
-    proxies: dict[str, Any], plain: str
-) -> None:
-    assert "407" in str(refusal(plain, proxy=proxies["without password"]))
-
-
-def test_the_proxy_of_the_environment_is_used_unless_it_is_excepted(
-    proxies: dict[str, Any], plain: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", proxies["without password"])
-    assert "407" in str(refusal(plain))
-    for options in ({"proxy": False}, {}):
-        if not options:
-            monkeypatch.setenv("no_proxy", "127.0.0.0/8")
-        with Client(plain, **options) as ws:
-            ws.send("hi")
-            assert ws.receive(5) == "hi"
 
 
 def test_hundreds_of_clients_leave_nothing_behind(plain: str) -> None:

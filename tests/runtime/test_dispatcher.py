@@ -163,7 +163,11 @@ def test_no_messages_are_heard_once_the_application_has_closed(connect: Serving)
 
 
 @pytest.mark.parametrize("type", ["open", "message", "data", "pong"])
-@pytest.mark.parametrize("error", [ValueError("oh"), gevent.Timeout(5), TimeoutError()], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("oh"), gevent.Timeout(5), TimeoutError()],
+    ids=["ValueError", "Timeout", "TimeoutError"],
+)
 def test_a_listener_that_raises_is_logged_once_and_closes_the_connection(
     connect: Serving, caplog: pytest.LogCaptureFixture, type: str, error: BaseException
 ) -> None:
