@@ -3,7 +3,7 @@
 from .broadcast import broadcast
 from .client import Client
 from .connection import Connection
-from .constants import CloseCode, ReadyState
+from .constants import VERSION, CloseCode, ReadyState
 from .errors import (
     ConnectionClosed,
     ConnectionFailed,
@@ -19,7 +19,7 @@ from .events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
 from .reconnecting import reconnect
 from .websocket import WebSocket
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Client",

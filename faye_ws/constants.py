@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+# The version of this library.
+VERSION = "0.1.0"
+
 # RFC 6455, 1.3: "concatenate this with the Globally Unique Identifier".
 HANDSHAKE_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -38,6 +38,8 @@ FLOORS = {
     "faye_ws.opening": 6,
     "faye_ws.client": 6,
     "faye_ws.reconnecting": 6,
+    "faye_ws.cli": 7,
+    "faye_ws.__main__": 7,
     "faye_ws.broadcast": 6,
 }
 # What users import: it stands before the house, and nobody inside looks out of it.

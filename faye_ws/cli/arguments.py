@@ -1,0 +1,117 @@
+"""What the command line understands. Its help is its manual."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+USAGE = "faye-ws [options] URL"
+DESCRIPTION = """\
+Talk to a WebSocket server.
+
+On a terminal, what you type is sent line by line, and what comes is shown above the line
+that you type. In a pipe, each line of the input is a message, and each message a line of
+the output. Text is sent and shown as it is, binary messages as hexadecimal digits.
+"""
+EPILOG = """\
+When the input ends, the connection is closed; what the server sends before it answers that
+is still shown. With --count or --listen it stays open.
+
+Exit status:
+  0  closed normally (1000, 1001 or without a code), or after --count messages
+  1  the connection could not be opened
+  2  the command line is wrong
+  3  the connection was lost (1006)
+  4  closed with another code, which is shown
+  130  interrupted
+
+Examples:
+  faye-ws wss://example.com/chat                       talk
+  echo Hello | faye-ws --count 1 wss://example.com/    send one message, show one
+  faye-ws --listen wss://example.com/feed > feed.txt   write down what comes
+  faye-ws -H 'Authorization: Bearer TOKEN' --ping 30 wss://example.com/
+"""
+
+
+def make_parser(version: str) -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="faye-ws",
+        usage=USAGE,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("url", metavar="URL", help="ws://... or wss://...")
+    add("-v", "--verbose", action="store_true", help="show what the server has answered")
+    add("--version", action="version", version=f"faye-ws {version}")
+
+    add = parser.add_argument_group("messages").add_argument
+    add("-b", "--binary", action="store_true", help="send binary: the input is hexadecimal")
+    add("-c", "--count", type=_count, metavar="N", help="end when N messages have come")
+    add("-l", "--listen", action="store_true", help="send nothing, and go on until closed")
+    add("-w", "--wait", type=_seconds, metavar="SECONDS", help="wait so long after the input")
+
+    add = parser.add_argument_group("opening handshake").add_argument
+    add("-p", "--protocol", action="append", default=[], help="ask for a subprotocol; repeatable")
+    add(
+        "-H",
+        "--header",
+        action="append",
+        default=[],
+        type=_header,
+        metavar="'NAME: VALUE'",
+        help="add a header field; repeatable",
+    )
+    add("-o", "--origin", help="the Origin, as of a web page")
+    add("-z", "--compress", action="store_true", help="offer permessage-deflate")
+    add("--redirects", type=int, default=0, metavar="N", help="follow up to N redirects")
+
+    add = parser.add_argument_group("network").add_argument
+    add("--proxy", metavar="URL", help="http, https, socks5 or socks5h; or the environment's")
+    add("--no-proxy", action="store_true", help="heed no proxy of the environment")
+    add("--ca", metavar="FILE", help="trust this authority in place of the system's")
+    add("--cert", metavar="FILE", help="a certificate of our own")
+    add("--key", metavar="FILE", help="its key")
+    add("--insecure", action="store_true", help="trust every certificate")
+    add("--ping", type=_seconds, metavar="SECONDS", help="send a ping every so often")
+    add("--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="to open or close (10)")
+
+    add = parser.add_argument_group("terminal").add_argument
+    add("--color", choices=("auto", "always", "never"), default="auto", help="(auto)")
+    add("--no-history", action="store_true", help="neither read nor keep what is typed")
+    return parser
+
+
+def parse_arguments(arguments: Sequence[str] | None, version: str) -> argparse.Namespace:
+    """Return the options; on a fault print what it is, and exit with 2."""
+    parser = make_parser(version)
+    options = parser.parse_args(arguments)
+    if options.proxy and options.no_proxy:
+        parser.error("--proxy and --no-proxy contradict each other")
+    if options.key and not options.cert:
+        parser.error("--key is nothing without --cert")
+    return options
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1: {text}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0: {text}")
+    return number
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"must be 'NAME: VALUE': {text!r}")
+    return name.strip(), value.strip()

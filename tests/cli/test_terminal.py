@@ -1,0 +1,183 @@
+"""The command line on a terminal, which is a pseudo-terminal here."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+pytest.importorskip("prompt_toolkit")
+
+DEADLINE = 20.0
+WIDTH = 60
+
+
+class Screen:
+    """The program on a terminal, and a terminal that is good enough to read what it shows."""
+
+    def __init__(self, *arguments: str, state: Path, **env: str) -> None:
+        self._terminal, program = pty.openpty()
+        fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "faye_ws", *arguments],
+            stdin=program,
+            stdout=program,
+            stderr=program,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(state), **env},
+        )
+        os.close(program)
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def wait_for(self, pattern: str) -> None:
+        """Read until the plain text of what is shown has a match."""
+        deadline = time.monotonic() + DEADLINE
+        while not re.search(pattern, plain(self.seen)):
+            assert time.monotonic() < deadline, f"no {pattern!r} in {self.seen!r}"
+            if not self._read(0.1) and self.process.poll() is not None:
+                assert re.search(pattern, plain(self.seen)), f"no {pattern!r} in {self.seen!r}"
+
+    def _read(self, timeout: float) -> bool:
+        if not select.select([self._terminal], [], [], timeout)[0]:
+            return False
+        try:
+            data = os.read(self._terminal, 65536)
+        except OSError:
+            return False
+        # Who draws asks where the cursor is.
+        if b"\x1b[6n" in data:
+            os.write(self._terminal, b"\x1b[1;1R")
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+    def end(self) -> int:
+        deadline = time.monotonic() + DEADLINE
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it goes on: {self.seen!r}"
+            self._read(0.1)
+        while self._read(0.1):
+            """What it said last."""
+        return self.process.returncode
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._terminal)
+
+
+def plain(text: str) -> str:
+    """Return a text without what moves the cursor or sets colours."""
+    return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>])", "", text)
+
+
+@pytest.fixture
+def screen(url: str, tmp_path: Path) -> Iterator[Screen]:
+    with Screen(url, state=tmp_path) as screen:
+        screen.wait_for(">")
+        yield screen
+
+
+def test_what_is_typed_is_sent_and_what_comes_is_shown(screen: Screen) -> None:
+    screen.type("Hello\r")
+    screen.wait_for(r"< Hello\s+>")
+    screen.type("\x04")
+    assert screen.end() == 0
+    assert "Traceback" not in screen.seen
+
+
+def test_what_comes_does_not_garble_the_line_that_is_typed(url: str, tmp_path: Path) -> None:
+    with Screen(f"{url}/ticks", state=tmp_path) as screen:
+        screen.wait_for(r"< tick")
+        screen.type("half a line")
+        screen.wait_for(r"half a line")
+        shown = len(screen.seen)
+        # The line is taken away, what has come is shown, and the whole line is drawn again.
+        while not re.search(r"< tick\s+> half a line", plain(screen.seen[shown:])):
+            screen.wait_for(r"half a line")
+            assert screen._read(DEADLINE)
+        screen.type("\x03")
+        assert screen.end() == 0
+
+
+def test_a_peer_does_not_drive_the_terminal(url: str, tmp_path: Path) -> None:
+    with Screen(f"{url}/evil", state=tmp_path) as screen:
+        screen.wait_for(r"< 00ff")
+        assert r"< \x1b[31mred\x07 \u202e \x9b2J\r" in screen.seen
+        assert re.search(r"\n  second", plain(screen.seen))
+        screen.type("\x04")
+        assert screen.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "colored"),
+    [
+        ([], {}, True),
+        (["--color", "never"], {}, False),
+        ([], {"NO_COLOR": "1"}, False),
+        (["--color", "always"], {"NO_COLOR": "1"}, True),
+    ],
+)
+def test_colours_can_be_chosen(
+    url: str, tmp_path: Path, arguments: list[str], env: dict[str, str], colored: bool
+) -> None:
+    with Screen(*arguments, url, state=tmp_path, **env) as screen:
+        screen.wait_for(">")
+        screen.type("Hello\r")
+        screen.wait_for(r"< Hello")
+        assert ("\x1b[36m< Hello" in screen.seen) is colored
+
+
+def test_lines_are_remembered_from_one_time_to_the_next(url: str, tmp_path: Path) -> None:
+    with Screen(url, state=tmp_path) as screen:
+        screen.wait_for(">")
+        screen.type("first\r")
+        screen.wait_for(r"< first\s+>")
+        screen.type("\x04")
+        assert screen.end() == 0
+    history = tmp_path / "faye_ws" / "history"
+    assert history.stat().st_mode & 0o777 == 0o600
+    with Screen(url, state=tmp_path) as screen:
+        screen.wait_for(">")
+        screen.type("\x1b[A\r")
+        screen.wait_for("< first")
+    history.write_text("\n# 2001\n+secret\n")
+    with Screen("--no-history", url, state=tmp_path) as screen:
+        screen.wait_for(">")
+        screen.type("\x1b[Aother\r")
+        screen.wait_for("< other")
+        assert "secret" not in screen.seen
+    assert "other" not in history.read_text()
+
+
+def test_the_end_of_the_connection_ends_the_line_that_is_typed(url: str, tmp_path: Path) -> None:
+    with Screen(url, state=tmp_path) as screen:
+        screen.wait_for(">")
+        screen.type("lose\r")
+        assert screen.end() == 3
+        assert "closed: 1006" in screen.seen
+
+
+def test_what_can_not_be_opened_is_said(url: str, tmp_path: Path) -> None:
+    with Screen(f"{url}/refuse", state=tmp_path) as screen:
+        assert screen.end() == 1
+        assert "the server answered 403 Forbidden: no entry" in screen.seen
