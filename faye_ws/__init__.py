@@ -16,6 +16,8 @@ from .errors import (
     WebSocketError,
 )
 from .events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
+from .eventsource import EventSource
+from .history import EventHistory
 from .reconnecting import reconnect
 from .websocket import WebSocket
 
@@ -30,6 +32,8 @@ __all__ = [
     "ConnectionFailed",
     "ErrorEvent",
     "Event",
+    "EventHistory",
+    "EventSource",
     "EventTarget",
     "HandshakeError",
     "InvalidStatus",

@@ -91,5 +91,20 @@ class ConnectionClosed(WebSocketError, ConnectionError):
         return f"the connection is closed ({said})"
 
 
+class EventStreamError(WebSocketError):
+    """An event stream has ended, and will not begin again by itself (WHATWG HTML, 9.2.3).
+
+    `status` is that of the response that says so, or None.
+    """
+
+    def __init__(self, message: str, status: int | None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EventStreamLost(WebSocketError):
+    """The connection of an event stream is lost; another one will be made."""
+
+
 class UnsupportedServer(WebSocketError, RuntimeError):
     """The WSGI server keeps its socket where it can't be reached."""

@@ -37,6 +37,28 @@ class MessageEvent(Event):
         self.data = data
 
 
+class StreamMessageEvent(MessageEvent):
+    """An event of an event stream (WHATWG HTML, 9.2.6).
+
+    `last_event_id` is the ID of the last event that had one, up to this; `origin` that of
+    the server, such as `https://example.com`.
+    """
+
+    __slots__ = ("last_event_id", "origin")
+
+    data: str
+
+    def __init__(
+        self, type: str, target: Any, data: str, last_event_id: str, origin: str
+    ) -> None:
+        super().__init__(type, target, data)
+        self.last_event_id = last_event_id
+        self.origin = origin
+
+    def __repr__(self) -> str:
+        return f"<{self.__class__.__name__} {self.type} {self.last_event_id!r} {self.data[:80]!r}>"
+
+
 class ErrorEvent(Event):
     """Something went wrong: `message` says what, `error` is the exception."""
 

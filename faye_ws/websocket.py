@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from gevent import GreenletExit
 
@@ -19,10 +18,8 @@ from .constants import (
 from .driver.http import HeaderFields
 from .driver.server import RequestServer
 from .extensions.contract import Extension
-from .wsgi.request import Environ, is_websocket, read_request, read_url
+from .wsgi.request import Environ, StartResponse, is_websocket, read_request, read_url
 from .wsgi.socket import take_socket
-
-StartResponse = Callable[..., Any]
 
 
 class WebSocket(Connection):

@@ -68,6 +68,11 @@ class Reactor:
         """Tell whether the calling thread is not that of the hub."""
         return _get_ident() != self._thread
 
+    @property
+    def is_passing(self) -> bool:
+        """Whether the thread runs the hub for our sake only, when it waits for something."""
+        return self._made_hub
+
     def leave_thread(self) -> None:
         """Destroy the hub if the thread had none before; threads that end leave none behind."""
         if self._made_hub and not self.members:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +10,7 @@ from ..driver.handshake import is_upgrade
 from ..driver.http import Headers, Request, parse_list
 
 Environ = Mapping[str, Any]
+StartResponse = Callable[..., Any]
 
 # RFC 3986, 3.3: what may stand in a path as it is.
 _PATH_CHARS = "/:@!$&'()*+,;=~"
@@ -73,6 +74,38 @@ def is_secure(environ: Environ) -> bool:
     if any(environ.get(name) == value for name, value in _SECURE_HEADERS):
         return True
     return parse_list(environ.get("HTTP_X_FORWARDED_PROTO"))[:1] == ["https"]
+
+
+def is_eventsource(environ: Environ) -> bool:
+    """Tell whether a request asks for an event stream: a GET that accepts one by name.
+
+    Browsers say just that (WHATWG HTML, 9.2.2); `*/*` is what says everybody else.
+    """
+    if environ.get("REQUEST_METHOD") != "GET":
+        return False
+    return any(map(_accepts_event_stream, parse_list(environ.get("HTTP_ACCEPT"))))
+
+
+def _accepts_event_stream(media_range: str) -> bool:
+    # RFC 9110, 12.4.2: "a value of 0 means "not acceptable"".
+    name, *parameters = (part.strip(" \t").lower() for part in media_range.split(";"))
+    weights = [value[2:] for value in parameters if value.startswith("q=")]
+    is_wanted = not weights or bool(weights[0].strip("0."))
+    return name == "text/event-stream" and is_wanted
+
+
+def read_last_event_id(environ: Environ) -> str:
+    """Return the ID of the last event that a client has seen, or an empty string.
+
+    It is UTF-8 (WHATWG HTML, 9.2.4), which PEP 3333 makes look like Latin-1.
+    """
+    value: str = environ.get("HTTP_LAST_EVENT_ID", "")
+    return value.encode("latin-1").decode(errors="replace")
+
+
+def read_http_url(environ: Environ) -> str:
+    """Return the `http` or `https` URL that the client has asked for."""
+    return read_url(environ).replace("ws", "http", 1)
 
 
 def read_url(environ: Environ) -> str:

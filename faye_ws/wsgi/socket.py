@@ -57,24 +57,15 @@ def take_socket(environ: Environ, on_write: OnWrite) -> TakenSocket:
     Raises:
         UnsupportedServer: the socket is where it can't be reached.
     """
+    sock = find_socket(environ)
+    if sock is None:
+        _refuse(environ)
     if "gunicorn.socket" in environ:
-        sock = environ["gunicorn.socket"]
         early = _drain_gunicorn(environ["wsgi.input"])
-        may_detach = True
-    elif "werkzeug.socket" in environ:
-        sock = environ["werkzeug.socket"]
-        early = _drain_reader(environ["wsgi.input"], sock)
-        # It looks at the descriptor again when the response has ended.
-        may_detach = False
     else:
-        # pywsgi wraps its reader, unless it sees that the request asks for an upgrade.
-        reader = environ.get("wsgi.input")
-        reader = getattr(reader, "rfile", reader)
-        sock = getattr(getattr(reader, "raw", None), "_sock", None)
-        if sock is None:
-            _refuse(environ)
-        early = _drain_reader(reader, sock)
-        may_detach = True
+        early = _drain_reader(_reader_of(environ), sock)
+    # Werkzeug looks at the descriptor again when the response has ended.
+    may_detach = "werkzeug.socket" not in environ
     if may_detach and type(sock) is gevent.socket.socket:
         family, kind, proto = sock.family, sock.type, sock.proto
         ours = _socket.socket(family, kind, proto, fileno=sock.detach())
@@ -83,6 +74,20 @@ def take_socket(environ: Environ, on_write: OnWrite) -> TakenSocket:
     live = _LiveSocket(sock)
     _silence(sock, on_write)
     return TakenSocket(live, early, detached=False)
+
+
+def find_socket(environ: Environ) -> Any:
+    """Return the socket of a request, which stays its server's, or None."""
+    for name in ("gunicorn.socket", "werkzeug.socket"):
+        if name in environ:
+            return environ[name]
+    return getattr(getattr(_reader_of(environ), "raw", None), "_sock", None)
+
+
+def _reader_of(environ: Environ) -> Any:
+    # pywsgi wraps its reader, unless it sees that the request asks for an upgrade.
+    reader = environ.get("wsgi.input")
+    return getattr(reader, "rfile", reader)
 
 
 def _refuse(environ: Environ) -> NoReturn:

@@ -1,0 +1,133 @@
+"""Reading an event stream (WHATWG HTML, 9.2.6), without I/O.
+
+The law of this file: a stream says the same however it is cut into pieces; a line and an
+event are read in linear time, and are never longer than `max_length`; an event that the end
+of the stream cuts off is none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_BOM = b"\xef\xbb\xbf"
+_LF = 0x0A
+_END_OF_LINE = re.compile(b"\r\n|\r|\n")
+
+
+class StreamEvent(NamedTuple):
+    """An event of a stream: its type, its data, and the last event ID as of it."""
+
+    type: str
+    data: str
+    last_event_id: str
+
+
+class EventTooLong(ValueError):
+    """A line, or the data of an event, longer than `max_length`."""
+
+
+class Parser:
+    """Reads one stream, from its first byte to its last.
+
+    Args:
+        last_event_id: what the streams before have left; a stream that says nothing of it
+            keeps it.
+        max_length: bytes that a line, or the data of an event, may have.
+
+    Attributes:
+        last_event_id: the last event ID, as of the last event.
+        retry: the last reconnection time that the stream has set, in seconds, or None.
+    """
+
+    def __init__(self, last_event_id: str = "", max_length: int = 2**26 - 1) -> None:
+        self.last_event_id = last_event_id
+        self.retry: float | None = None
+        self._max_length = max_length
+        # The line that has not come to its end, in pieces.
+        self._line: list[bytes] = []
+        self._line_length = 0
+        self._is_first = True
+        self._after_cr = False
+        # The buffers of 9.2.6.
+        self._data: list[bytes] = []
+        self._data_length = 0
+        self._type = ""
+        self._id = last_event_id
+
+    def receive_data(self, data: bytes) -> list[StreamEvent]:
+        """Take in bytes, in pieces of any size, and return the events that they complete.
+
+        Raises:
+            EventTooLong: a line or an event is too long; the stream is of no more use.
+        """
+        events: list[StreamEvent] = []
+        start = 0
+        if self._after_cr and data:
+            # The LF of a CRLF of which the CR has ended the line.
+            self._after_cr = False
+            start = int(data[0] == _LF)
+        for end in _END_OF_LINE.finditer(data, start):
+            self._take(data[start : end.start()])
+            self._end_line(events)
+            start = end.end()
+        # A line ends with its CR, and does not wait for an LF that may follow.
+        self._after_cr = data.endswith(b"\r") if data else self._after_cr
+        self._take(data[start:])
+        return events
+
+    def _take(self, piece: bytes) -> None:
+        self._line_length += len(piece)
+        if self._line_length > self._max_length:
+            raise EventTooLong(f"a line of more than {self._max_length} bytes")
+        if piece:
+            self._line.append(piece)
+
+    def _end_line(self, events: list[StreamEvent]) -> None:
+        line = self._line[0] if len(self._line) == 1 else b"".join(self._line)
+        self._line.clear()
+        self._line_length = 0
+        if self._is_first:
+            # 9.2.5: "stream = [ bom ] *event", one BOM, and at the very beginning.
+            self._is_first = False
+            line = line.removeprefix(_BOM)
+        if not line:
+            self._dispatch(events)
+        elif not line.startswith(b":"):
+            name, _, value = line.partition(b":")
+            self._process_field(name, value.removeprefix(b" "))
+
+    def _process_field(self, name: bytes, value: bytes) -> None:
+        if name == b"data":
+            self._data.append(value)
+            self._data_length += len(value) + 1
+            if self._data_length > self._max_length + 1:
+                raise EventTooLong(f"an event of more than {self._max_length} bytes")
+        elif name == b"event":
+            self._type = _decode(value)
+        elif name == b"id":
+            # "If the field value does not contain U+0000 NULL [...]. Otherwise, ignore".
+            if b"\0" not in value:
+                self._id = _decode(value)
+        elif name == b"retry" and value.isdigit():
+            # "If the field value consists of only ASCII digits"; a number that nobody will
+            # live to wait for says nothing.
+            digits = value.lstrip(b"0") or b"0"
+            self.retry = int(digits) / 1000 if len(digits) < 16 else self.retry
+
+    def _dispatch(self, events: list[StreamEvent]) -> None:
+        self.last_event_id = self._id
+        type, self._type = self._type, ""
+        if not self._data:
+            return
+        data = _decode(b"\n".join(self._data))
+        self._data = []
+        self._data_length = 0
+        # "If the data buffer is an empty string": a data field has left its LF in it.
+        events.append(StreamEvent(type or "message", data, self.last_event_id))
+
+
+def _decode(value: bytes) -> str:
+    # 9.2.6: "Streams must be decoded using the UTF-8 decode algorithm." Ends of lines are
+    # never a part of a character, so lines can be decoded one by one.
+    return value.decode("utf-8", errors="replace")

@@ -1,0 +1,393 @@
+"""The server's end of an event stream: a response to a WSGI request.
+
+    send() ping() comment() --> queue --> __next__ --> the WSGI server --> the client
+
+The stream goes the way of every response, through `start_response` and an iterable, so that
+middleware may add to it, and any WSGI server can serve it. Where the server's socket can be
+found it is watched, but not touched: a client that goes away is noticed at once, elsewhere
+by the next write.
+
+The law of this file: senders never wait for anything but a client that does not read, and
+then in their own greenlet only. The stream ends once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from gevent import GreenletExit
+from greenlet import getcurrent
+
+from .constants import DEFAULT_MAX_BACKLOG, ReadyState
+from .driver.http import HeaderFields, Headers
+from .event_stream.format import format_comment, format_event
+from .events import Event, event_handler, logger
+from .runtime.announcing import Announcer
+from .runtime.link import NEVER, check_seconds
+from .runtime.presence import Presence
+from .wsgi.request import (
+    Environ,
+    StartResponse,
+    is_eventsource,
+    read_http_url,
+    read_last_event_id,
+)
+from .wsgi.socket import find_socket
+
+_DEFAULT_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    # `no-transform` keeps proxies from compressing the stream, and so from holding it back.
+    "Cache-Control": "no-cache, no-transform",
+    # nginx would hold the stream back, too.
+    "X-Accel-Buffering": "no",
+}
+# What is the server's to say, and what makes an event stream one.
+_RESERVED = frozenset(("content-type", "content-length", "transfer-encoding", "connection"))
+# Seconds that listeners have to end when the server has done with the response.
+_END_GRACE = 5.0
+
+
+class EventSource(Announcer):
+    """An event stream that a WSGI request asks for, and the response to it.
+
+    Return `es(environ, start_response)` from a WSGI application, or `es` from a Flask view.
+    The stream opens then, and with it the `open` event; what is sent before waits for that.
+    The `close` event comes when it ends, whoever has ended it.
+
+    Args:
+        environ: the environ of the request.
+        headers: header fields to add to the response. `Cache-Control` and
+            `X-Accel-Buffering` replace those that are sent by default.
+        ping: send a comment when nothing was sent for so many seconds, so that nobody on the
+            way takes the stream for dead; None for never.
+        retry: after how many seconds a client that has lost the connection is to connect
+            again; None leaves that to the client.
+        max_backlog: bytes that may wait for a slow client before `send` waits.
+
+    Raises:
+        TypeError, ValueError: an option is not what it should be.
+
+    Attributes:
+        url: the URL that the client has asked for.
+        last_event_id: the ID of the last event that the client has seen, or an empty string.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_headers",
+        "_last_write",
+        "_max_backlog",
+        "_opened",
+        "_ping",
+        "_presence",
+        "_queue",
+        "_slot",
+        "_state",
+        "last_event_id",
+        "url",
+    )
+
+    event_types = frozenset(("open", "close", "drain"))
+
+    CONNECTING = ReadyState.CONNECTING
+    OPEN = ReadyState.OPEN
+    CLOSED = ReadyState.CLOSED
+
+    onopen = event_handler()
+    onclose = event_handler()
+
+    def __init__(
+        self,
+        environ: Environ,
+        *,
+        headers: HeaderFields = (),
+        ping: float | None = 10,
+        retry: float | None = 5,
+        max_backlog: int = DEFAULT_MAX_BACKLOG,
+    ) -> None:
+        self._headers = _complete(Headers(headers))
+        self._ping = None if ping is None else check_seconds("ping", ping)
+        if max_backlog < 1:
+            raise ValueError(f"max_backlog must be at least 1 byte, not {max_backlog}")
+        self._max_backlog = max_backlog
+        # The first bytes make servers send the head at once.
+        first = format_comment() if retry is None else format_event(None, retry=retry)
+        super().__init__()
+        self.url = read_http_url(environ)
+        self.last_event_id = read_last_event_id(environ)
+        self._state = ReadyState.CONNECTING
+        self._opened = False
+        # What waits for the server, and how much waits in all: here, or in its hands.
+        self._queue: list[bytes] = [first]
+        self._backlog = len(first)
+        self._last_write = 0.0
+        self._presence: Presence | None = None
+        self._slot: int | None = None
+
+    @staticmethod
+    def is_eventsource(environ: Environ) -> bool:
+        """Tell whether a request asks for an event stream: a GET that accepts one."""
+        return is_eventsource(environ)
+
+    @property
+    def ready_state(self) -> ReadyState:
+        """`CONNECTING`, `OPEN` or `CLOSED`."""
+        return self._state
+
+    @property
+    def buffered_amount(self) -> int:
+        """The bytes sent that the WSGI server has not passed on yet."""
+        return self._backlog
+
+    # The response
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Open the stream: the WSGI application that answers the request.
+
+        Raises:
+            RuntimeError: it has answered a request before.
+        """
+        if self._opened:
+            raise RuntimeError("an EventSource answers one request")
+        self._opened = True
+        start_response("200 OK", list(self._headers))
+        if environ.get("REQUEST_METHOD") == "HEAD":
+            # RFC 9110, 9.3.2: "the server MUST NOT send content in the response".
+            self._end()
+            return []
+        self._reactor.members.add(self)
+        self._presence = Presence(self._reactor.loop, find_socket(environ), self._left)
+        if self._state is ReadyState.CONNECTING:
+            self._state = ReadyState.OPEN
+            self._announce(Event("open", self))
+        self._last_write = time.monotonic()
+        self._set_heartbeat()
+        return _Stream(self)
+
+    def _next_chunk(self) -> bytes | None:
+        """Return what there is to write, when there is something; None at the end."""
+        # Whoever asks for more has passed on what there was before.
+        self._backlog = sum(map(len, self._queue))
+        if not self._backlog and self._opened:
+            self._drained()
+        while not self._queue:
+            if self._state is ReadyState.CLOSED:
+                return None
+            self._waiting.wait()
+        chunk = b"".join(self._queue)
+        self._queue.clear()
+        self._last_write = time.monotonic()
+        return chunk
+
+    def _drained(self) -> None:
+        if self._waiting:
+            self._waiting.notify()
+        self._announce(Event("drain", self))
+
+    def _release(self) -> None:
+        """Take note that the server has done with the response."""
+        self._left()
+        if self._presence is not None:
+            self._presence.close()
+            self._presence = None
+        self._reactor.members.discard(self)
+        if self._reactor.is_passing:
+            # Nobody will run the hub of this thread for us any more.
+            self._wait_heard(_END_GRACE)
+        self._reactor.leave_thread()
+
+    # Sending
+
+    def send(
+        self,
+        data: str | None,
+        event: str | None = None,
+        id: str | int | None = None,
+        retry: float | None = None,
+    ) -> bool:
+        """Send an event (WHATWG HTML, 9.2.5).
+
+        When more than `max_backlog` bytes wait for a slow client, the calling greenlet waits
+        until they are gone.
+
+        Args:
+            data: what it carries; lines may end as they like. With None there is no event,
+                but its id and retry count.
+            event: its type; None is `message`.
+            id: the new last event ID; an empty one resets it.
+            retry: seconds before the client connects again when the connection is lost.
+
+        Returns:
+            True, or False if the stream is closed: then nothing is sent.
+
+        Raises:
+            TypeError: an argument is of another type.
+            ValueError: a line break or NUL in `event` or `id`, or `retry` is negative.
+        """
+        return self._write(format_event(data, event=event, id=id, retry=retry))
+
+    def comment(self, text: str) -> bool:
+        """Send a comment, which clients ignore. Return False if the stream is closed."""
+        return self._write(format_comment(text))
+
+    def ping(self) -> bool:
+        """Send an empty comment. Return False if the stream is closed."""
+        return self._write(format_comment())
+
+    def send_chunk(self, chunk: bytes) -> bool:
+        """Send a part of a stream that has been formatted, and do not wait.
+
+        For a broadcast: a client for which more than `max_backlog` bytes wait is dropped.
+        Return False if it is, or the stream is closed.
+        """
+        if self._is_foreign():
+            self._reactor.loop.run_callback_threadsafe(self.send_chunk, chunk)
+            return self._state is not ReadyState.CLOSED
+        if self._backlog > self._max_backlog:
+            logger.debug("a slow client is dropped by a broadcast")
+            self._left()
+        return self._append(chunk)
+
+    def _write(self, chunk: bytes) -> bool:
+        if self._is_foreign():
+            return self._hand_over(lambda: self._write(chunk))
+        if not self._append(chunk):
+            return False
+        if self._backlog > self._max_backlog and getcurrent() is self._reactor.hub:
+            logger.debug("a slow client is dropped: the hub can't wait for it")
+            self._left()
+        while self._backlog > self._max_backlog and self._opened:
+            if self._state is ReadyState.CLOSED:
+                return False
+            self._waiting.wait()
+        return True
+
+    def _append(self, chunk: bytes) -> bool:
+        if self._state is ReadyState.CLOSED:
+            return False
+        self._backlog += len(chunk)
+        self._queue.append(chunk)
+        if len(self._queue) == 1:
+            self._waiting.notify()
+        return True
+
+    # The end
+
+    def close(self) -> None:
+        """End the stream when all that was sent is on its way. Clients connect again then:
+        to tell one to stop, answer its next request with 204."""
+        if self._is_foreign():
+            self._hand_over(self.close)
+        else:
+            self._end()
+
+    def wait_closed(self, timeout: float | None = None) -> None:
+        """Wait until the stream is closed.
+
+        Raises:
+            TimeoutError: it is not closed after `timeout` seconds.
+        """
+        if self._is_foreign():
+            self._hand_over(lambda: self.wait_closed(timeout))
+            return
+        deadline = NEVER if timeout is None else time.monotonic() + timeout
+        while self._state is not ReadyState.CLOSED:
+            left = None if timeout is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError("the stream is not closed")
+            self._waiting.wait(left)
+
+    def _end(self) -> None:
+        if self._state is ReadyState.CLOSED:
+            return
+        self._state = ReadyState.CLOSED
+        if self._slot is not None:
+            self._reactor.heartbeat.discard(self, self._slot)
+            self._slot = None
+        self._waiting.notify()
+        self._announce(Event("close", self))
+
+    def _left(self) -> None:
+        """Take note that nobody will read what has not been written."""
+        self._queue.clear()
+        self._backlog = 0
+        self._end()
+
+    # A stream
+
+    def write(self, data: str) -> bool:
+        """Send an event; the same as `send`."""
+        return self.send(data)
+
+    def end(self, data: str | None = None) -> None:
+        """Send a last event, if there is one, and close."""
+        if data is not None:
+            self.send(data)
+        self.close()
+
+    # For the reactor
+
+    def beat(self, now: float) -> None:
+        """Do what is due. From the heartbeat, in the hub."""
+        self._slot = None
+        presence = self._presence
+        if presence is not None and not presence.is_watched and presence.is_gone():
+            self._left()
+            return
+        if self._ping is not None and now >= self._last_write + self._ping:
+            self._last_write = now
+            if not self._queue:
+                self._append(format_comment())
+        self._set_heartbeat()
+
+    def _set_heartbeat(self) -> None:
+        deadline = NEVER if self._ping is None else self._last_write + self._ping
+        if self._presence is not None:
+            deadline = min(deadline, self._presence.next_look())
+        if deadline != NEVER and self._state is ReadyState.OPEN:
+            self._slot = self._reactor.heartbeat.add(self, deadline)
+
+    def leave(self) -> None:
+        """End the stream: the process ends."""
+
+    def forked(self) -> None:
+        """Forget the stream: it belongs to the parent process."""
+        self._state = ReadyState.CLOSED
+        self._presence = None
+
+
+class _Stream:
+    """The body of the response."""
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: EventSource) -> None:
+        self._source = source
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = self._source._next_chunk()
+        except GreenletExit:
+            # The server is being stopped.
+            chunk = None
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        """Take note that the server has done with the response, read to its end or not."""
+        self._source._release()
+
+
+def _complete(extra: Headers) -> Headers:
+    for name, _ in extra:
+        if name.lower() in _RESERVED:
+            raise ValueError(f"the header {name} belongs to the stream itself")
+    headers = Headers([pair for pair in _DEFAULT_HEADERS.items() if pair[0] not in extra])
+    for name, value in extra:
+        headers.append(name, value)
+    return headers

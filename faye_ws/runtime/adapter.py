@@ -1,0 +1,79 @@
+"""Lets `requests` wait in the calling greenlet only, in a program that is not monkey-patched.
+
+Its connections get gevent's sockets and gevent's TLS; all else stays as it is. SOCKS proxies
+are beyond it: those of requests block.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import gevent.socket
+import gevent.ssl
+
+try:
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+    from urllib3.util.ssl_ import create_urllib3_context
+except ImportError:
+    IS_INSTALLED = False
+else:
+    IS_INSTALLED = True
+
+    class _Cooperative(HTTPConnection):
+        def _new_conn(self) -> Any:
+            address = self._dns_host, self.port
+            try:
+                sock = gevent.socket.create_connection(
+                    address, self.timeout, source_address=self.source_address
+                )
+            except TimeoutError as error:
+                raise ConnectTimeoutError(self, f"{self.host} does not answer") from error
+            except OSError as error:
+                raise NewConnectionError(self, f"can't connect to {self.host}: {error}") from error
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            return sock
+
+    class _CooperativeTLS(_Cooperative, HTTPSConnection):
+        """The same with TLS."""
+
+    class _Pool(HTTPConnectionPool):
+        ConnectionCls = _Cooperative
+
+    class _TLSPool(HTTPSConnectionPool):
+        ConnectionCls = _CooperativeTLS
+
+    _POOLS = {"http": _Pool, "https": _TLSPool}
+
+    class CooperativeAdapter(HTTPAdapter):
+        """An adapter whose connections are gevent's."""
+
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, ssl_context=_make_context(), **kwargs)
+            self.poolmanager.pool_classes_by_scheme = _POOLS
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            if proxy.lower().startswith("socks"):
+                return super().proxy_manager_for(proxy, **kwargs)
+            contexts = {"ssl_context": _make_context(), "proxy_ssl_context": _make_context()}
+            manager = super().proxy_manager_for(proxy, **contexts, **kwargs)
+            manager.pool_classes_by_scheme = _POOLS
+            return manager
+
+
+def _make_context() -> Any:
+    """Return what urllib3 makes by itself, but gevent's.
+
+    Whom to trust it sets later, for each connection; and it compares the host's name itself.
+    """
+    model = create_urllib3_context()
+    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.options = model.options
+    context.minimum_version = model.minimum_version
+    context.set_alpn_protocols(["http/1.1"])
+    return context
