@@ -61,7 +61,7 @@ class Client(RFC6455):
         extensions: the extensions to offer.
 
     Attributes:
-        request: the request that `start()` sends.
+        request: the request that `start()` sends; None when the connection is open.
         response: the response of the server, once it has come, or None.
 
     Raises:
@@ -109,11 +109,11 @@ class Client(RFC6455):
             if name.lower() in _RESERVED:
                 raise ValueError(f"the header {name} belongs to the handshake")
             fields.append(name, value)
-        self.request = Request("GET", address.target, fields)
+        self.request: Request | None = Request("GET", address.target, fields)
 
     def start(self) -> bool:
         """Send the request. Return False if it was sent before."""
-        if self._head is not None or self.ready_state is not ReadyState.CONNECTING:
+        if self.request is None or self._head is not None:
             return False
         self._head = b""
         self._send(self.request.serialize())
@@ -151,6 +151,7 @@ class Client(RFC6455):
         self.protocol = check_response(self.response, self._key, self._protocols)
         self._use(self._offer.activate(response.headers.get("Sec-WebSocket-Extensions")))
         self._head = b""
+        self.request = None
         self.ready_state = ReadyState.OPEN
         self._tell(Open(self.protocol))
         # A server may send frames in the same segment as its head: they are frames.
