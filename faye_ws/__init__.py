@@ -7,6 +7,8 @@ from .constants import VERSION, CloseCode, ReadyState
 from .errors import (
     ConnectionClosed,
     ConnectionFailed,
+    EventStreamError,
+    EventStreamLost,
     HandshakeError,
     InvalidStatus,
     OriginNotAllowed,
@@ -15,7 +17,14 @@ from .errors import (
     UnsupportedVersion,
     WebSocketError,
 )
-from .events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
+from .events import (
+    CloseEvent,
+    ErrorEvent,
+    Event,
+    EventTarget,
+    MessageEvent,
+    StreamMessageEvent,
+)
 from .eventsource import EventSource
 from .history import EventHistory
 from .reconnecting import reconnect
@@ -34,6 +43,8 @@ __all__ = [
     "Event",
     "EventHistory",
     "EventSource",
+    "EventStreamError",
+    "EventStreamLost",
     "EventTarget",
     "HandshakeError",
     "InvalidStatus",
@@ -41,6 +52,7 @@ __all__ = [
     "OriginNotAllowed",
     "ProtocolError",
     "ReadyState",
+    "StreamMessageEvent",
     "UnsupportedServer",
     "UnsupportedVersion",
     "WebSocket",

@@ -23,6 +23,7 @@ from .constants import DEFAULT_MAX_BACKLOG, ReadyState
 from .driver.http import HeaderFields, Headers
 from .event_stream.format import format_comment, format_event
 from .events import Event, event_handler, logger
+from .eventsource_client import EventSourceClient
 from .runtime.announcing import Announcer
 from .runtime.link import NEVER, check_seconds
 from .runtime.presence import Presence
@@ -89,6 +90,8 @@ class EventSource(Announcer):
     )
 
     event_types = frozenset(("open", "close", "drain"))
+
+    Client = EventSourceClient
 
     CONNECTING = ReadyState.CONNECTING
     OPEN = ReadyState.OPEN
@@ -157,7 +160,7 @@ class EventSource(Announcer):
             self._end()
             return []
         self._reactor.members.add(self)
-        self._presence = Presence(self._reactor.loop, find_socket(environ), self._left)
+        self._presence = Presence(self._reactor.loop, find_socket(environ), self._look)
         if self._state is ReadyState.CONNECTING:
             self._state = ReadyState.OPEN
             self._announce(Event("open", self))
@@ -192,8 +195,8 @@ class EventSource(Announcer):
             self._presence.close()
             self._presence = None
         self._reactor.members.discard(self)
-        if self._reactor.is_passing:
-            # Nobody will run the hub of this thread for us any more.
+        if getcurrent().parent is None:
+            # The thread waits for nothing but this response: nobody will run its hub later.
             self._wait_heard(_END_GRACE)
         self._reactor.leave_thread()
 
@@ -250,6 +253,9 @@ class EventSource(Announcer):
         return self._append(chunk)
 
     def _write(self, chunk: bytes) -> bool:
+        if self._state is ReadyState.CLOSED:
+            # Its thread may be gone, too.
+            return False
         if self._is_foreign():
             return self._hand_over(lambda: self._write(chunk))
         if not self._append(chunk):
@@ -258,7 +264,7 @@ class EventSource(Announcer):
             logger.debug("a slow client is dropped: the hub can't wait for it")
             self._left()
         while self._backlog > self._max_backlog and self._opened:
-            if self._state is ReadyState.CLOSED:
+            if self.ready_state is ReadyState.CLOSED:
                 return False
             self._waiting.wait()
         return True
@@ -277,6 +283,8 @@ class EventSource(Announcer):
     def close(self) -> None:
         """End the stream when all that was sent is on its way. Clients connect again then:
         to tell one to stop, answer its next request with 204."""
+        if self._state is ReadyState.CLOSED:
+            return
         if self._is_foreign():
             self._hand_over(self.close)
         else:
@@ -302,9 +310,7 @@ class EventSource(Announcer):
         if self._state is ReadyState.CLOSED:
             return
         self._state = ReadyState.CLOSED
-        if self._slot is not None:
-            self._reactor.heartbeat.discard(self, self._slot)
-            self._slot = None
+        self._cancel_heartbeat()
         self._waiting.notify()
         self._announce(Event("close", self))
 
@@ -331,22 +337,33 @@ class EventSource(Announcer):
     def beat(self, now: float) -> None:
         """Do what is due. From the heartbeat, in the hub."""
         self._slot = None
-        presence = self._presence
-        if presence is not None and not presence.is_watched and presence.is_gone():
-            self._left()
-            return
+        self._look()
         if self._ping is not None and now >= self._last_write + self._ping:
             self._last_write = now
             if not self._queue:
                 self._append(format_comment())
         self._set_heartbeat()
 
+    def _look(self) -> None:
+        """Look whether the client is there, where it can't be watched."""
+        presence = self._presence
+        if presence is not None and not presence.is_watched:
+            if presence.is_gone():
+                self._left()
+            self._set_heartbeat()
+
     def _set_heartbeat(self) -> None:
+        self._cancel_heartbeat()
         deadline = NEVER if self._ping is None else self._last_write + self._ping
         if self._presence is not None:
             deadline = min(deadline, self._presence.next_look())
         if deadline != NEVER and self._state is ReadyState.OPEN:
             self._slot = self._reactor.heartbeat.add(self, deadline)
+
+    def _cancel_heartbeat(self) -> None:
+        if self._slot is not None:
+            self._reactor.heartbeat.discard(self, self._slot)
+            self._slot = None
 
     def leave(self) -> None:
         """End the stream: the process ends."""

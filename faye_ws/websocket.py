@@ -17,6 +17,7 @@ from .constants import (
 )
 from .driver.http import HeaderFields
 from .driver.server import RequestServer
+from .eventsource import EventSource
 from .extensions.contract import Extension
 from .wsgi.request import Environ, StartResponse, is_websocket, read_request, read_url
 from .wsgi.socket import take_socket
@@ -52,6 +53,7 @@ class WebSocket(Connection):
     __slots__ = ("_environ", "_keeps_server")
 
     Client = Client
+    EventSource = EventSource
 
     _driver: RequestServer
 

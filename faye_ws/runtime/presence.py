@@ -29,18 +29,22 @@ class Presence:
     Args:
         loop: the loop of the hub.
         sock: the socket, or None if it can't be reached: then only the loop is kept alive.
-        left: called in the hub when the client has gone, once.
+        stirred: called in the hub, once, when the client has gone or sent something: then
+            it is not watched any more, and has to be looked at.
+
+    Attributes:
+        is_watched: whether it is.
     """
 
-    __slots__ = ("_descriptor", "_left", "_watcher", "is_watched")
+    __slots__ = ("_descriptor", "_stirred", "_watcher", "is_watched")
 
-    def __init__(self, loop: Any, sock: Any, left: Callable[[], None]) -> None:
-        self._left = left
+    def __init__(self, loop: Any, sock: Any, stirred: Callable[[], None]) -> None:
+        self._stirred = stirred
         self._descriptor: int = -1 if sock is None else sock.fileno()
         self.is_watched = self._descriptor >= 0
         if self.is_watched:
             self._watcher: Any = loop.io(self._descriptor, _READABLE)
-            self._watcher.start(self._look)
+            self._watcher.start(self._stir)
         else:
             # A loop with nothing to wait for would end, while other threads may have
             # something to send.
@@ -60,12 +64,11 @@ class Presence:
         waits = not self.is_watched and self._descriptor >= 0
         return time.monotonic() + _LOOK if waits else NEVER
 
-    def _look(self) -> None:
-        # What it sends is not for us, and stays there: it could wake us for ever.
+    def _stir(self) -> None:
+        # What it sends is not for us, and stays there: it would wake us for ever.
         self._watcher.stop()
         self.is_watched = False
-        if self.is_gone():
-            self._left()
+        self._stirred()
 
     def close(self) -> None:
         """Stop watching."""

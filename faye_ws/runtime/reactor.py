@@ -57,7 +57,8 @@ class Reactor:
 
     def __init__(self, hub: Hub, made_hub: bool) -> None:
         self.hub = hub
-        self._made_hub = made_hub
+        # That of the main thread, whoever has made it, is the whole program's.
+        self._made_hub = made_hub and not hub.main_hub
         self.loop: Any = hub.loop
         self.workers = Workers(hub)
         self.heartbeat = Heartbeat(self.loop)
@@ -67,11 +68,6 @@ class Reactor:
     def is_foreign(self) -> bool:
         """Tell whether the calling thread is not that of the hub."""
         return _get_ident() != self._thread
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether the thread runs the hub for our sake only, when it waits for something."""
-        return self._made_hub
 
     def leave_thread(self) -> None:
         """Destroy the hub if the thread had none before; threads that end leave none behind."""
@@ -202,7 +198,7 @@ def current_reactor() -> Reactor:
     if reactor is None:
         reactor = Reactor(hub, made_hub)
         setattr(hub, _ATTRIBUTE, reactor)
-        if made_hub:
+        if reactor._made_hub:
             _locals.farewell = _Farewell(reactor)
         _reactors.add(reactor)
     return reactor
