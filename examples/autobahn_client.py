@@ -69,7 +69,7 @@ def main() -> None:
         with Client(f"{server}/updateReports?agent={agent}") as ws:
             ws.wait_closed(SILENCE)
     except (HandshakeError, ConnectionClosed, TimeoutError, ValueError) as error:
-        sys.exit(f"\nthis is no fuzzing server, or no more: {error}")
+        sys.exit(f"this is no fuzzing server, or no more: {error}")
     print(f"{count} cases were played as {agent}; the reports are with the server")
     if broken:
         sys.exit(f"not played to the end: {', '.join(map(str, broken))}")
