@@ -191,6 +191,7 @@ def page(results: Results, place: Path, picture: Path) -> str:
 
 Servers of several libraries, each in one process on one core, measured in the same run by the same
 clients. Written by `benchmarks/run.py`; change that, not this page.
+[Clients](benchmarks-clients.md) have a page of their own.
 
 ![Bars of the medians below]({link})
 

@@ -30,13 +30,15 @@ from measure import (
 )
 from peers import HERE, server_environment
 from report import table as markdown
-from results import describe_machine
+from results import LEAST_SERVER_LOAD, MOST_GENERATOR_LOAD, describe_machine
 from run import raise_file_limit
 
 PAGE = HERE.parent / "docs" / "benchmarks-clients.md"
 SERVER = HERE / "servers" / "picows_server.py"
-# The server has to have some of its core left, or it is what limits the client.
-MOST_SERVER_LOAD = 0.95
+# Here the client is what is measured, so the loads of a core change their parts: below the one,
+# or with a server above the other, something else than the client was what limited the rate.
+LEAST_CLIENT_LOAD = LEAST_SERVER_LOAD
+MOST_SERVER_LOAD = MOST_GENERATOR_LOAD
 FEW = 50
 
 
@@ -77,7 +79,25 @@ SCENARIOS = (
     Scenario("1 x 32 B x 16", 1, 16, 32),
     Scenario("1 x 1 KiB", 1, 1, 2**10),
     Scenario("1 x 64 KiB", 1, 1, 2**16),
+    Scenario("1 x 64 KiB x 16", 1, 16, 2**16),
 )
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Echoes a second, and how much of its core each end used for them."""
+
+    value: float
+    client_load: float
+    server_load: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """All rounds: rates by the names of client and scenario, bytes by that of the client."""
+
+    rates: dict[tuple[str, str], list[Rate]]
+    idle: dict[str, list[float]]
 
 
 class Bench:
@@ -87,19 +107,22 @@ class Bench:
         self._seconds = seconds
         self._idle = idle
         self._environment = server_environment(HERE / "node_modules")
-        self._cores = (0, 1) if len(os.sched_getaffinity(0)) > 1 else (None, None)
+        cores = sorted(os.sched_getaffinity(0))
+        self._cores = cores[:2] if len(cores) > 1 else (None, None)
 
-    def rate(self, client: Client, scenario: Scenario) -> tuple[float, float]:
-        """Return the echoes a second, and how much of its core the server used."""
+    def rate(self, client: Client, scenario: Scenario) -> Rate:
+        """Measure a client in a scenario once."""
         arguments = scenario.arguments(self._seconds)
         with (
             self._server() as (server, port),
             self._run(client, "rate", port, arguments) as program,
         ):
+            next_line(program)
             used, begin = cpu_seconds(server.pid), time.monotonic()
             result = next_json(program)
-            load = (cpu_seconds(server.pid) - used) / (time.monotonic() - begin)
-        return result["count"] / result["seconds"], load
+            server_load = (cpu_seconds(server.pid) - used) / (time.monotonic() - begin)
+        seconds = result["seconds"]
+        return Rate(result["count"] / seconds, result["cpu_seconds"] / seconds, server_load)
 
     def memory(self, client: Client) -> float:
         """Return the bytes that an idle connection takes."""
@@ -131,37 +154,92 @@ class Bench:
         )
 
 
-def measure(bench: Bench, rounds: int) -> dict[str, dict[str, str]]:
-    """Return what stands in the table: for each client, its cells by their titles."""
-    rates: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    idle: dict[str, list[float]] = {}
+def measure(bench: Bench, rounds: int) -> Results:
+    """Measure in rounds: every client in every scenario once, then all again."""
+    results = Results({}, {})
     for number in range(1, rounds + 1):
+        for scenario in SCENARIOS:
+            for client in CLIENTS:
+                rate = bench.rate(client, scenario)
+                results.rates.setdefault((client.name, scenario.title), []).append(rate)
+                loads = f"(client {rate.client_load:.0%}, server {rate.server_load:.0%})"
+                note(number, scenario.title, client, f"{rate.value:12,.0f} /s  {loads}")
         for client in CLIENTS:
-            for scenario in SCENARIOS:
-                rate, load = bench.rate(client, scenario)
-                rates.setdefault((client.name, scenario.title), []).append((rate, load))
-                note(number, scenario.title, client, f"{rate:12,.0f} /s  (server {load:.0%})")
             if client.holds:
-                idle.setdefault(client.name, []).append(bench.memory(client))
-                note(number, "idle", client, f"{idle[client.name][-1]:12,.0f} bytes")
-    cells: dict[str, dict[str, str]] = {client.name: {} for client in CLIENTS}
-    for (name, title), runs in rates.items():
-        doubtful = statistics.median(load for _, load in runs) > MOST_SERVER_LOAD
-        cells[name][title] = f"{statistics.median(rate for rate, _ in runs):,.0f}{'*' * doubtful}"
-    for name, sizes in idle.items():
-        cells[name]["idle"] = f"{statistics.median(sizes):,.0f}"
-    return cells
+                size = bench.memory(client)
+                results.idle.setdefault(client.name, []).append(size)
+                note(number, "idle", client, f"{size:12,.0f} bytes")
+    return results
 
 
 def note(number: int, title: str, client: Client, result: str) -> None:
-    print(f"{number} {title:14} {client.name:20} {result}", flush=True)
+    print(f"{number} {title:16} {client.name:20} {result}", flush=True)
 
 
-def table(cells: dict[str, dict[str, str]]) -> str:
+def median(rates: list[Rate]) -> Rate:
+    """Return the median of each value."""
+    return Rate(
+        statistics.median(rate.value for rate in rates),
+        statistics.median(rate.client_load for rate in rates),
+        statistics.median(rate.server_load for rate in rates),
+    )
+
+
+def amount(rate: Rate) -> str:
+    doubtful = rate.client_load < LEAST_CLIENT_LOAD or rate.server_load > MOST_SERVER_LOAD
+    return f"{rate.value:,.0f}{'*' * doubtful}"
+
+
+def overview(results: Results) -> str:
     """Return the table of medians."""
-    titles = [*(scenario.title for scenario in SCENARIOS), "idle"]
-    rows = [[name, *(row.get(title, "") for title in titles)] for name, row in cells.items()]
-    return markdown([["", *titles], *rows])
+    rows = [["", *(scenario.title for scenario in SCENARIOS), "idle"]]
+    for client in CLIENTS:
+        medians = [median(results.rates[client.name, scenario.title]) for scenario in SCENARIOS]
+        sizes = results.idle.get(client.name)
+        idle = f"{statistics.median(sizes):,.0f}" if sizes else ""
+        rows.append([client.name, *map(amount, medians), idle])
+    return markdown(rows)
+
+
+def details(results: Results, scenario: Scenario) -> str:
+    """Return the table of one scenario."""
+    rows = [["", "echoes/s", "lowest", "highest", "x ours", "client", "server"]]
+    ours = median(results.rates[CLIENTS[0].name, scenario.title])
+    for client in CLIENTS:
+        rates = results.rates[client.name, scenario.title]
+        middle = median(rates)
+        ends = (min(rate.value for rate in rates), max(rate.value for rate in rates))
+        rows.append(
+            [
+                client.name,
+                amount(middle),
+                *(f"{end:,.0f}" for end in ends),
+                f"{middle.value / ours.value:.2f}",
+                f"{middle.client_load:.0%}",
+                f"{middle.server_load:.0%}",
+            ]
+        )
+    return markdown(rows)
+
+
+def idle_details(results: Results) -> str:
+    """Return the table of the memory of idle connections."""
+    rows = [["", "bytes/connection", "lowest", "highest", "x ours"]]
+    ours = statistics.median(results.idle[CLIENTS[0].name])
+    for name, sizes in results.idle.items():
+        middle = statistics.median(sizes)
+        cells = (f"{size:,.0f}" for size in (middle, min(sizes), max(sizes)))
+        rows.append([name, *cells, f"{middle / ours:.2f}"])
+    return markdown(rows)
+
+
+def tables(results: Results) -> str:
+    """Return all tables, each under a heading."""
+    parts = ["## Medians", overview(results)]
+    for scenario in SCENARIOS:
+        parts += [f"## {scenario.title}", details(results, scenario)]
+    parts += ["## Memory of an idle connection", "Less is better.", idle_details(results)]
+    return "\n\n".join(parts)
 
 
 def page(options: argparse.Namespace, text: str) -> str:
@@ -183,15 +261,27 @@ Echoes per second, and bytes of memory per idle connection; medians of the round
 
 {text}
 
-- "50 x 32 B" is 50 connections, each with a message of 32 bytes in flight; "1 x 32 B x 16" is one
-  connection with 16 in flight. Small messages are text, those of 64 KiB binary.
+## How to read it
+
+- "50 x 32 B" is 50 connections, each with a message of 32 bytes in flight; "x 16" is one with 16 in
+  flight. Small messages are text, those of 64 KiB binary.
 - faye_ws has a listener that sends the next message; "blocking" is a loop of `receive` and `send`,
   in a greenlet for each connection. websocket-client and the sync client of websockets block, so
   each connection has a thread, and the latter starts another one itself. The asyncio client of
   websockets and picows are on uvloop.
-- An asterisk marks a rate at which the server was busy all the time, so that it may be the limit.
+- "x ours" divides by faye_ws. "client" and "server" say how much of its core each used. An asterisk
+  marks a rate that is not the client's limit, because it used less than {LEAST_CLIENT_LOAD:.0%} of
+  its core or the server more than {MOST_SERVER_LOAD:.0%}. With one message in flight on one
+  connection each end waits for the other, so such a rate is mostly the way there and back.
+- Other work on the machine meets all clients of a round alike, and widens what is between lowest
+  and highest. Differences smaller than that mean nothing.
 - Memory is the growth of the client's proportional set size (PSS) from {FEW} connections to
   {options.idle:,}, divided by the number of those in between, after a message each way.
+
+## How to run it
+
+    python -m pip install -r benchmarks/requirements.txt
+    {command} --out docs/{PAGE.name}
 """
 
 
@@ -204,7 +294,7 @@ def main() -> None:
     options = parser.parse_args()
     raise_file_limit(options.idle)
     try:
-        text = table(measure(Bench(options.seconds, options.idle), options.rounds))
+        text = tables(measure(Bench(options.seconds, options.idle), options.rounds))
     except MeasurementError as error:
         sys.exit(str(error))
     print("\n" + text)

@@ -19,7 +19,7 @@ def test_the_example_of_the_rfc_is_masked_as_it_says() -> None:
     assert mask(b"\x37\xfa\x21\x3d", b"Hello") == b"\x7f\x9f\x4d\x51\x58"
 
 
-@pytest.mark.parametrize("length", [*range(10), *range(125, 128), *range(2044, 2053), 65537])
+@pytest.mark.parametrize("length", [*range(10), *range(125, 128), *range(1020, 1029), 65537])
 def test_every_length_is_masked_as_byte_by_byte(length: int) -> None:
     data = bytes(place * 7 % 256 for place in range(length))
     assert mask(wire.KEY, data) == wire.xor(wire.KEY, data)
@@ -35,7 +35,7 @@ def test_masking_twice_gives_the_payload_back(key: bytes, data: bytes) -> None:
     assert mask(key, mask(key, data)) == data
 
 
-@pytest.mark.parametrize("length", [0, 5, 2047, 2048])
+@pytest.mark.parametrize("length", [0, 5, 1023, 1024])
 @pytest.mark.parametrize("kind", [bytes, bytearray])
 def test_what_is_masked_is_bytes_and_leaves_its_source_alone(length: int, kind: Any) -> None:
     source = kind(b"x" * length)

@@ -3,7 +3,8 @@
     python SOMETHING_client.py rate PORT CONNECTIONS IN_FLIGHT SIZE SECONDS
     python SOMETHING_client.py hold PORT CONNECTIONS
 
-`rate` prints JSON: echoes in the seconds after a warm-up, and the processor time they took.
+`rate` prints MEASURING after a warm-up, and then JSON: the echoes in the seconds since, and the
+processor time they took.
 `hold` prints READY when all connections are open, and ends with its input; the echo of one
 message on each has come then.
 """
@@ -55,7 +56,8 @@ class Counter:
         self._since = 0.0
 
     def begin(self) -> None:
-        """Count from here on."""
+        """Count from here on, and say so."""
+        print("MEASURING", flush=True)
         self._from, self._cpu, self._since = self.count, time.process_time(), time.perf_counter()
 
     def report(self) -> None:
