@@ -190,10 +190,11 @@ class EventSource(Announcer):
 
     def _release(self) -> None:
         """Take note that the server has done with the response."""
+        if self._presence is None:
+            return
+        self._presence.close()
+        self._presence = None
         self._left()
-        if self._presence is not None:
-            self._presence.close()
-            self._presence = None
         self._reactor.members.discard(self)
         if getcurrent().parent is None:
             # The thread waits for nothing but this response: nobody will run its hub later.
@@ -311,8 +312,9 @@ class EventSource(Announcer):
             return
         self._state = ReadyState.CLOSED
         self._cancel_heartbeat()
-        self._waiting.notify()
+        # In this order: who waits goes on at once, and the server may have done with us then.
         self._announce(Event("close", self))
+        self._waiting.notify()
 
     def _left(self) -> None:
         """Take note that nobody will read what has not been written."""
@@ -397,6 +399,10 @@ class _Stream:
 
     def close(self) -> None:
         """Take note that the server has done with the response, read to its end or not."""
+        self._source._release()
+
+    def __del__(self) -> None:
+        # wsgiref, for one, does not say so when the client has gone.
         self._source._release()
 
 

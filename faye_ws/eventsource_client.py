@@ -220,8 +220,10 @@ class EventSourceClient(EventTarget):
             self._hand_over(self.close)
             return
         self._end(None)
-        if getcurrent() is not self._greenlet:
-            self._greenlet.kill(block=False)
+        me = getcurrent()
+        if me is not self._greenlet:
+            # The hub can't wait until the connection is closed, which takes no time.
+            self._greenlet.kill(block=me is not self._reactor.hub)
 
     def __enter__(self) -> EventSourceClient:
         return self
