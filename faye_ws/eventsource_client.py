@@ -382,7 +382,7 @@ def _explain(error: Exception) -> EventStreamLost:
     Raises:
         EventStreamError: it can't be made later either.
     """
-    if isinstance(error, SSLError) and "certificate verify failed" in str(error).lower():
+    if isinstance(error, SSLError) and "certificate" in str(error).lower():
         raise EventStreamError(str(error), None) from error
     transient = (RequestsConnectionError, Timeout, HTTPError, OSError)
     if isinstance(error, RequestException) and not isinstance(error, transient[:2]):

@@ -17,7 +17,7 @@ try:
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-    from urllib3.util.ssl_ import create_urllib3_context
+    from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 except ImportError:
     IS_INSTALLED = False
 else:
@@ -39,7 +39,17 @@ else:
             return sock
 
     class _CooperativeTLS(_Cooperative, HTTPSConnection):
-        """The same with TLS."""
+        """The same with TLS, and TLS within it through a proxy that speaks TLS itself."""
+
+        def _connect_tls_proxy(self, hostname: str, sock: Any) -> Any:
+            # With a context of its own, nothing of the pool's counts: here it does.
+            context = _make_context()
+            context.verify_mode = resolve_cert_reqs(self.cert_reqs)
+            if self.ca_certs or self.ca_cert_dir:
+                context.load_verify_locations(self.ca_certs, self.ca_cert_dir)
+            assert self.proxy_config is not None
+            self.proxy_config = self.proxy_config._replace(ssl_context=context)
+            return super()._connect_tls_proxy(hostname, sock)
 
     class _Pool(HTTPConnectionPool):
         ConnectionCls = _Cooperative
@@ -59,8 +69,7 @@ else:
         def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
             if proxy.lower().startswith("socks"):
                 return super().proxy_manager_for(proxy, **kwargs)
-            contexts = {"ssl_context": _make_context(), "proxy_ssl_context": _make_context()}
-            manager = super().proxy_manager_for(proxy, **contexts, **kwargs)
+            manager = super().proxy_manager_for(proxy, ssl_context=_make_context(), **kwargs)
             manager.pool_classes_by_scheme = _POOLS
             return manager
 
