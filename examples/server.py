@@ -1,4 +1,4 @@
-"""The demo: a page for your browser, and the WebSocket that it talks to.
+"""The demo: pages for your browser, and the WebSocket and the event stream behind them.
 
     python examples/server.py [--host HOST] [PORT] [CERTIFICATE KEY]
 
@@ -7,6 +7,9 @@ commands, which let the page show what only a server can do:
 
     /ping                   ping the client, and tell it how many milliseconds that took
     /close CODE [REASON]    close the connection
+
+The event stream ticks. The ID of a tick is its second, so a client that comes back, even to
+another process, gets all that it has missed.
 """
 
 from __future__ import annotations
@@ -22,15 +25,23 @@ from typing import Any
 import gevent
 from gevent.pywsgi import WSGIServer
 
-from faye_ws import CloseEvent, Event, MessageEvent, WebSocket
+from faye_ws import CloseEvent, Event, EventSource, MessageEvent, WebSocket, broadcast
 
-PAGES = {"/": Path(__file__).with_name("ws.html")}
+PAGES = {"/": Path(__file__).with_name("ws.html"), "/sse": Path(__file__).with_name("sse.html")}
+# Who has been away for longer begins anew.
+MAX_MISSED = 3600
+MAX_SAID = 2000
+streams: set[EventSource] = set()
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer a request: a WebSocket or a page."""
     if WebSocket.is_websocket(environ):
         return echo(environ, start_response)
+    if EventSource.is_eventsource(environ):
+        return tick(environ, start_response)
+    if environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] == "/say":
+        return say(environ, start_response)
 
     page = PAGES.get(environ["PATH_INFO"])
     if page is None:
@@ -58,6 +69,34 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
         print("close", client, event.code, repr(event.reason))
 
     return ws(environ, start_response)
+
+
+def tick(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Open an event stream that ticks, from where the client has left it."""
+    es = EventSource(environ, ping=15, retry=1)
+
+    @es.on("open")
+    def opened(event: Event) -> None:
+        streams.add(es)
+        second = int(time.time())
+        seen = int(es.last_event_id) if es.last_event_id.isdecimal() else second - 1
+        if second - seen > MAX_MISSED:
+            es.send("You were away for too long.", event="reset")
+            seen = second - 1
+        while es.send(time.strftime("%H:%M:%S", time.gmtime(seen + 1)), "tick", seen + 1):
+            seen += 1
+            gevent.sleep(max(0, seen + 1 - time.time()))
+
+    es.on("close", lambda event: streams.discard(es))
+    return es(environ, start_response)
+
+
+def say(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Send what somebody says to all event streams."""
+    text = environ["wsgi.input"].read(MAX_SAID).decode(errors="replace")
+    broadcast(streams, text)
+    start_response("204 No Content", [])
+    return []
 
 
 def answer(ws: WebSocket, data: str | bytes) -> None:
