@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 USAGE = "faye-ws [options] URL"
 DESCRIPTION = """\
-Talk to a WebSocket server.
+Talk to a WebSocket server (ws://, wss://), or show an event stream (http://, https://).
 
 On a terminal, what you type is sent line by line, and what comes is shown above the line
 that you type. In a pipe, each line of the input is a message, and each message a line of
-the output. Text is sent and shown as it is, binary messages as hexadecimal digits.
+the output. Text is sent and shown as it is, binary messages as hexadecimal digits. Of an
+event stream the data is shown, with --verbose the type and the ID, too; it is taken up again
+when the connection is lost, until the server gives a final answer.
 """
 EPILOG = """\
 When the input ends, the connection is closed; what the server sends before it answers that
@@ -19,7 +21,7 @@ is still shown. With --count or --listen it stays open.
 
 Exit status:
   0  closed normally (1000, 1001 or without a code), or after --count messages
-  1  the connection could not be opened
+  1  the connection could not be opened, or the event stream is over for good
   2  the command line is wrong
   3  the connection was lost (1006)
   4  closed with another code, which is shown
@@ -29,6 +31,7 @@ Examples:
   faye-ws wss://example.com/chat                       talk
   echo Hello | faye-ws --count 1 wss://example.com/    send one message, show one
   faye-ws --listen wss://example.com/feed > feed.txt   write down what comes
+  faye-ws --count 10 https://example.com/events        show ten events
   faye-ws -H 'Authorization: Bearer TOKEN' --ping 30 wss://example.com/
 """
 
@@ -44,7 +47,7 @@ def make_parser(version: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("url", metavar="URL", help="ws://... or wss://...")
+    add("url", metavar="URL", help="where to connect")
     add("-v", "--verbose", action="store_true", help="show what the server has answered")
     add("--version", action="version", version=f"faye-ws {version}")
 
@@ -52,6 +55,7 @@ def make_parser(version: str) -> argparse.ArgumentParser:
     add("-b", "--binary", action="store_true", help="send binary: the input is hexadecimal")
     add("-c", "--count", type=_count, metavar="N", help="end when N messages have come")
     add("-l", "--listen", action="store_true", help="send nothing, and go on until closed")
+    add("--last-event-id", default="", metavar="ID", help="take an event stream up behind it")
     add("-w", "--wait", type=_seconds, metavar="SECONDS", help="wait so long after the input")
 
     add = parser.add_argument_group("opening handshake").add_argument

@@ -17,10 +17,10 @@ from ..errors import ConnectionClosed, HandshakeError
 from ..extensions.deflate import PermessageDeflate
 from .arguments import parse_arguments
 from .pipe import Pipe
+from .status import CLOSED_OTHERWISE, INTERRUPTED, LOST, MISUSED, NOT_OPENED, OK
+from .stream import Tail, connect_stream
 from .terminal import Terminal
 
-OK, NOT_OPENED, MISUSED, LOST, CLOSED_OTHERWISE = range(5)
-INTERRUPTED = 130
 # Seconds that a server has to answer the last line.
 _LAST_WORDS = 5.0
 
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parse_arguments(arguments, VERSION)
     try:
+        if options.url.lower().startswith(("http:", "https:")):
+            return Tail(connect_stream(options), options, make_desk(options)).hold()
         ws = connect(options)
     except (TypeError, ValueError, ImportError, OSError) as error:
         print(f"faye-ws: {error}", file=sys.stderr)
