@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import Enum
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar, overload
 
 logger = logging.getLogger("faye_ws")
@@ -189,6 +190,9 @@ class EventTarget:
             return lambda function: self._add_or_decorate(type, function, kind)
         if not callable(listener):
             raise TypeError(f"a listener must be callable, not {listener!r}")
+        if iscoroutinefunction(listener):
+            # It would be called, and nothing would happen.
+            raise TypeError(f"a listener can't be a coroutine function: {listener!r}")
         known = ((type, listener, _Kind.ALWAYS), (type, listener, _Kind.ONCE))
         if not any(entry in known for entry in self._listeners):
             self._set_listeners((*self._listeners, (type, listener, kind)))

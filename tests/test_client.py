@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +118,66 @@ def test_listeners_hear_the_life_of_a_connection_in_order(plain: str) -> None:
     ws.wait_closed(5)
     gevent.sleep(0)
     assert heard == ["open", "sent before it is open", (3001, "enough", True)]
+
+
+def test_listeners_have_heard_of_the_end_when_it_has_been_waited_for(plain: str) -> None:
+    heard: list[int] = []
+    ws = Client(plain)
+    ws.on("open", lambda event: ws.close(3000))
+    ws.on("close", lambda event: heard.append(event.code))
+    ws.wait_closed(5)
+    assert heard == [3000]
+
+
+def test_a_listener_that_takes_its_time_does_not_hold_up_who_waits_for_the_end(plain: str) -> None:
+    ws = Client(plain)
+    ws.on("open", lambda event: ws.close())
+    ws.on("close", lambda event: gevent.sleep(1000))
+    assert ws.wait_closed(5).was_clean
+
+
+@pytest.mark.parametrize("patched", [False, True], ids=["", "monkey-patched"])
+def test_threads_that_have_had_clients_leave_no_descriptors_behind(patched: bool) -> None:
+    program = """
+import sys
+if "patched" in sys.argv:
+    from gevent import monkey; monkey.patch_all()
+import gevent, os
+from gevent.monkey import get_original
+from gevent.pywsgi import WSGIServer
+from faye_ws import Client, WebSocket
+
+def app(environ, start_response):
+    ws = WebSocket(environ)
+    ws.on("message", lambda event: ws.send(event.data))
+    return ws(environ, start_response)
+
+def visit(ended):
+    ws = Client(f"ws://127.0.0.1:{server.server_port}/")
+    ws.send("hi")
+    assert ws.receive(5) == "hi"
+    if ended:
+        ws.close()
+        ws.wait_closed(5)
+    done.append(ended)
+
+def count():
+    return len(os.listdir("/proc/self/fd"))
+
+server = WSGIServer(("127.0.0.1", 0), app, log=None)
+server.start()
+gevent.sleep(0)
+before, done = count(), []
+for number in range(20):
+    get_original("_thread", "start_new_thread")(visit, (number % 2,))
+with gevent.Timeout(20):
+    while len(done) < 20 or count() > before:
+        gevent.sleep(0.01)
+print("clean")
+"""
+    command = [sys.executable, "-W", "error", "-c", program, "patched" if patched else ""]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (done.stdout, done.stderr) == ("clean\n", "")
 
 
 def test_it_speaks_tls_and_knows_the_server_by_its_certificate(

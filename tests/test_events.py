@@ -333,6 +333,14 @@ def test_a_type_that_is_not_known_is_a_value_error(target: Target, type: str) ->
             way()
 
 
+def test_a_coroutine_function_is_no_listener(target: Target) -> None:
+    async def listener(event: Event) -> None:
+        """It would be called, and nothing would happen."""
+
+    with pytest.raises(TypeError, match="coroutine"):
+        target.on("message", listener)
+
+
 @pytest.mark.parametrize("listener", ["print", 7, b"x", object()])
 def test_a_listener_that_can_not_be_called_is_a_type_error(target: Target, listener: Any) -> None:
     ways: list[Callable[[], Any]] = [

@@ -148,8 +148,9 @@ class Client(RFC6455):
             self.response = response._replace(body=body)
             if not is_whole:
                 return
-        self.protocol = check_response(self.response, self._key, self._protocols)
+        protocol = check_response(self.response, self._key, self._protocols)
         self._use(self._offer.activate(response.headers.get("Sec-WebSocket-Extensions")))
+        self.protocol = protocol
         self._head = b""
         self.request = None
         self.ready_state = ReadyState.OPEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import textwrap
 import threading
@@ -348,3 +349,17 @@ def test_a_timeout_that_is_no_number_is_refused(tmp_path: Path) -> None:
     with _script(tmp_path, _NAN) as program:
         program.wait_for_line("refused", timeout=5)
         program.wait_for_line("refused", timeout=5)
+
+
+def test_the_hub_of_the_main_thread_is_never_destroyed() -> None:
+    program = """
+from faye_ws.runtime.reactor import current_reactor
+reactor = current_reactor()
+reactor.leave_thread()
+import gevent
+assert gevent.get_hub() is reactor.hub
+gevent.sleep(0.001)
+print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "alive\n"
