@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import sys
+import termios
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import gevent
@@ -22,14 +23,40 @@ from .text import format_message, make_harmless, paint
 try:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.history import FileHistory, InMemoryHistory
+    from prompt_toolkit.input.vt100 import Vt100Input
     from prompt_toolkit.patch_stdout import patch_stdout
 except ImportError:
     PromptSession = None  # type: ignore[assignment, misc]
+    Vt100Input = object  # type: ignore[assignment, misc]
 
 PROMPT = "> "
 INCOMING = "< "
 # Bytes of history that are kept from one time to the next.
 _MAX_HISTORY = 2**18
+
+
+class _Keys(Vt100Input):
+    """The keys of the terminal, of which none is lost while something is printed."""
+
+    def cooked_mode(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@contextmanager
+def _keys_unread_are_kept() -> Iterator[None]:
+    """While nobody reads keys let them wait, each for itself and not shown.
+
+    A terminal that collects lines would swallow a Ctrl-D. Ctrl-C still is a signal.
+    """
+    before = termios.tcgetattr(sys.stdin)
+    unread = termios.tcgetattr(sys.stdin)
+    unread[0] &= ~termios.ICRNL
+    unread[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, unread)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 class Terminal:
@@ -48,7 +75,8 @@ class Terminal:
             self.note("(pip install faye_ws[cli] for a line that can be edited)")
         else:
             kept = FileHistory(str(open_history())) if history else InMemoryHistory()
-            self._session = PromptSession(history=kept)
+            self._session = PromptSession(history=kept, input=_Keys(sys.stdin))
+            self._stack.enter_context(_keys_unread_are_kept())
             self._stack.enter_context(patch_stdout(raw=True))
 
     def lines(self) -> Iterator[str]:

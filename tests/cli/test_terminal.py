@@ -44,6 +44,9 @@ class Screen:
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode())
 
+    def modes(self) -> list[object]:
+        return termios.tcgetattr(self._terminal)
+
     def wait_for(self, pattern: str) -> None:
         """Read until the plain text of what is shown has a match."""
         deadline = time.monotonic() + DEADLINE
@@ -126,6 +129,25 @@ def test_a_peer_does_not_drive_the_terminal(url: str, tmp_path: Path) -> None:
         assert re.search(r"\n  second", plain(screen.seen))
         screen.type("\x04")
         assert screen.end() == 0
+
+
+def test_keys_that_are_ahead_of_the_prompt_are_not_lost(url: str, tmp_path: Path) -> None:
+    with Screen(url, state=tmp_path) as screen:
+        screen.wait_for(">")
+        screen.type("one\rtwo\rthree\r\x04")
+        assert screen.end() == 0
+        for line in ("one", "two", "three"):
+            assert f"< {line}" in plain(screen.seen)
+
+
+def test_the_terminal_is_given_back_as_it_was(url: str, tmp_path: Path) -> None:
+    with Screen(url, state=tmp_path) as screen:
+        before = screen.modes()
+        screen.wait_for(">")
+        assert screen.modes() != before
+        screen.type("\x04")
+        assert screen.end() == 0
+        assert screen.modes() == before
 
 
 @pytest.mark.parametrize(

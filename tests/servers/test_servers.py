@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import requests
-import trustme
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 import programs
+from certificates import Certificates
 
 HERE = Path(__file__).parent
 SERVED = HERE / "served.py"
@@ -32,32 +32,17 @@ SERVERS = ["pywsgi", "gevent", "gthread", "werkzeug"]
 pytestmark = pytest.mark.timeout(120)
 
 
-class Certificates:
-    """A certificate for localhost in files, and a context that trusts it."""
-
-    def __init__(self, folder: Path) -> None:
-        authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
-        self.cert, self.key = str(folder / "cert.pem"), str(folder / "key.pem")
-        self.ca = str(folder / "ca.pem")
-        certificate.private_key_and_cert_chain_pem.write_to_path(self.cert)
-        certificate.private_key_pem.write_to_path(self.key)
-        authority.cert_pem.write_to_path(self.ca)
-        self.trust = ssl.create_default_context(cafile=self.ca)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
 class Served:
     """A server that runs, and what it has logged."""
 
-    def __init__(self, program: programs.Program, port: int, trust: Certificates | None) -> None:
+    def __init__(self, program: programs.Program, port: int, tls: Certificates | None) -> None:
         self.program = program
         self.port = port
-        self.trust = trust
+        self.trust = ssl.create_default_context(cafile=tls.ca) if tls else None
+        if self.trust:
+            # The client of `websockets` reads in one thread and writes in another. In TLS 1.3
+            # the tickets after the handshake make the two meet, and a request can be lost.
+            self.trust.maximum_version = ssl.TLSVersion.TLSv1_2
         self._seen = 0
 
     def connect(self, path: str, **options: Any) -> ClientConnection:
@@ -65,7 +50,7 @@ class Served:
         options.setdefault("compression", None)
         return connect(
             f"{scheme}://localhost:{self.port}{path}",
-            ssl=self.trust.trust if self.trust else None,
+            ssl=self.trust,
             max_size=None,
             proxy=None,
             **options,
@@ -224,7 +209,7 @@ def handshake(path: str, version: str = "13") -> bytes:
 def dial(served: Served) -> socket.socket:
     peer = socket.create_connection(("127.0.0.1", served.port), DEADLINE)
     if served.trust is not None:
-        return served.trust.trust.wrap_socket(peer, server_hostname="localhost")
+        return served.trust.wrap_socket(peer, server_hostname="localhost")
     return peer
 
 
