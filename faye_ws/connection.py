@@ -17,6 +17,7 @@ from .constants import (
     DEFAULT_MAX_BACKLOG,
     DEFAULT_PING_TIMEOUT,
     CloseCode,
+    Opcode,
     ReadyState,
 )
 from .driver.base import Driver
@@ -111,7 +112,7 @@ class Connection(Dispatcher):
 
     @property
     def version(self) -> str:
-        """The version of the protocol: `hybi-13`."""
+        """The version of the protocol: `hybi-13`, or one of the drafts `hixie-76`, `hixie-75`."""
         return self._driver.version
 
     # Sending
@@ -123,7 +124,8 @@ class Connection(Dispatcher):
         for a slow peer, the calling greenlet waits until they are gone.
 
         Returns:
-            True, or False if the connection is closing or closed: then nothing is sent.
+            True, or False if the connection is closing or closed, or the message binary and
+            the version one of the drafts that have text only: then nothing is sent.
 
         Raises:
             TypeError: the message is neither.
@@ -133,7 +135,7 @@ class Connection(Dispatcher):
             return self._hand_over(lambda: self.send(message))
         data = check_data(message)
         if not self._send_data(data):
-            return self._not_sent(lambda: self._send_data(data))
+            return self._not_sent(isinstance(data, str), lambda: self._send_data(data))
         self._flush_or_hold_back(len(data))
         if self._backlogged:
             self._wait_for_drain()
@@ -157,11 +159,14 @@ class Connection(Dispatcher):
             self._drop()
             return False
         if not self._driver.send_prepared(message):
-            return self._not_sent(lambda: self._driver.send_prepared(message))
+            is_text = message.opcode is Opcode.TEXT
+            return self._not_sent(is_text, lambda: self._driver.send_prepared(message))
         self._flush_or_hold_back(len(message.data))
         return True
 
-    def _not_sent(self, again: Callable[[], object]) -> bool:
+    def _not_sent(self, is_text: bool, again: Callable[[], object]) -> bool:
+        if self._driver.is_text_only and not is_text:
+            return False
         if self._driver.is_ending:
             # An extension has failed, and that ends the connection.
             self._advance_soon()
@@ -185,7 +190,7 @@ class Connection(Dispatcher):
             callback: called without arguments when the pong comes, or that of a later ping.
 
         Returns:
-            True, or False if the connection is closing or closed.
+            True, or False if the connection is closing or closed, or the version has no pings.
 
         Raises:
             TypeError: the message is neither `str` nor bytes-like.
@@ -196,7 +201,8 @@ class Connection(Dispatcher):
         data = check_data(message)
         data = data.encode() if isinstance(data, str) else data
         if not self._driver.ping(data):
-            return self._queue(lambda: self.ping(data, callback))
+            can_ping = not self._driver.is_text_only
+            return can_ping and self._queue(lambda: self.ping(data, callback))
         if callback is not None:
             self._expect_pong(data, callback)
         self._flush_unless_corked()

@@ -16,6 +16,12 @@ HANDSHAKE_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # RFC 6455, 4.4: the only version of the final protocol.
 PROTOCOL_VERSION = "13"
 
+# What the versions are called: the final protocol, and the drafts that browsers shipped with
+# a handshake of their own.
+HYBI_13 = "hybi-13"
+HIXIE_76 = "hixie-76"
+HIXIE_75 = "hixie-75"
+
 FIN = 0x80
 RSV1 = 0x40
 RSV2 = 0x20

@@ -13,10 +13,13 @@ from .constants import (
     DEFAULT_MAX_BACKLOG,
     DEFAULT_MAX_LENGTH,
     DEFAULT_PING_TIMEOUT,
+    HYBI_13,
     CloseCode,
 )
+from .driver.handshake import Origins
+from .driver.hixie import Hixie75
 from .driver.http import HeaderFields
-from .driver.server import RequestServer
+from .driver.server import RequestServer, choose_driver
 from .eventsource import EventSource
 from .extensions.contract import Extension
 from .wsgi.request import Environ, StartResponse, is_websocket, read_request, read_url
@@ -38,6 +41,9 @@ class WebSocket(Connection):
         max_length: the longest message accepted, in bytes; a longer one is 1009.
         origins: which web pages may connect: None for those of the same host, `"*"` for
             all, or a list of origins such as `"https://example.com"`. Others get a 403.
+        versions: the versions of the protocol that are spoken: RFC 6455, called `hybi-13`,
+            and if old clients need them the drafts `hixie-76` and `hixie-75`. Others get a
+            426.
         extensions: the extensions to use if the client offers them, such as
             `[PermessageDeflate()]`.
         ping: send a ping every so many seconds; None for never.
@@ -55,7 +61,7 @@ class WebSocket(Connection):
     Client = Client
     EventSource = EventSource
 
-    _driver: RequestServer
+    _driver: RequestServer | Hixie75
 
     def __init__(
         self,
@@ -64,15 +70,19 @@ class WebSocket(Connection):
         protocols: Sequence[str] = (),
         headers: HeaderFields = (),
         max_length: int = DEFAULT_MAX_LENGTH,
-        origins: Sequence[str] | str | None = None,
+        origins: Origins = None,
+        versions: Sequence[str] = (HYBI_13,),
         extensions: Sequence[Extension] = (),
         ping: float | None = None,
         ping_timeout: float | None = DEFAULT_PING_TIMEOUT,
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
         max_backlog: int = DEFAULT_MAX_BACKLOG,
     ) -> None:
-        driver = RequestServer(
+        url = read_url(environ)
+        driver = choose_driver(
             read_request(environ),
+            url,
+            versions=versions,
             protocols=protocols,
             headers=headers,
             origins=origins,
@@ -81,7 +91,7 @@ class WebSocket(Connection):
         )
         super().__init__(
             driver,
-            read_url(environ),
+            url,
             ping=ping,
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,

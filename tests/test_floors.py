@@ -27,6 +27,7 @@ FLOORS = {
     "faye_ws.driver.http": 1,
     "faye_ws.driver.uri": 1,
     "faye_ws.driver.handshake": 1,
+    "faye_ws.driver.hixie_handshake": 1,
     "faye_ws.driver.proxy": 1,
     "faye_ws.extensions": 2,
     "faye_ws.driver": 3,

@@ -31,11 +31,13 @@ class Driver(ABC):
         extensions: the extensions in use, as in the header; empty if there are none.
         ready_state: where in its life the connection is. It follows the events that have
             been taken: a peer's close, or its fault, counts when `events()` tells it.
+        is_text_only: whether the version has neither binary messages nor pings.
     """
 
     __slots__ = ("_events", "_output", "extensions", "protocol", "ready_state")
 
     version: str
+    is_text_only = False
 
     def __init__(self) -> None:
         self.ready_state = ReadyState.CONNECTING
@@ -137,3 +139,14 @@ class Driver(ABC):
     @abstractmethod
     def is_ending(self) -> bool:
         """Whether the end is all that is left to tell: the next `events()` tells it."""
+
+
+def check_max_length(length: int) -> int:
+    """Return the longest message that an application wants to accept, in bytes.
+
+    Raises:
+        ValueError: it is no length.
+    """
+    if length < 1:
+        raise ValueError(f"max_length must be at least 1 byte, not {length}")
+    return length

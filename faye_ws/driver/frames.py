@@ -164,3 +164,14 @@ def serialize_frame(first: int, payload: bytes, key: bytes = b"") -> bytes:
     if length <= 0xFFFF:
         return bytes((first, mask_bit | 126, length >> 8, length & 0xFF)) + payload
     return bytes((first, mask_bit | 127)) + length.to_bytes(8, "big") + payload
+
+
+def check_control(payload: bytes) -> bytes:
+    """Return what an application wants to send in a ping or pong (5.5).
+
+    Raises:
+        ValueError: it is over 125 bytes.
+    """
+    if len(payload) > MAX_CONTROL_PAYLOAD:
+        raise ValueError(f"a ping or pong of more than {MAX_CONTROL_PAYLOAD} bytes")
+    return payload

@@ -11,11 +11,16 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ..constants import HANDSHAKE_GUID, PROTOCOL_VERSION
+from ..constants import HANDSHAKE_GUID, HYBI_13, PROTOCOL_VERSION
 from ..errors import HandshakeError, InvalidStatus, OriginNotAllowed, UnsupportedVersion
-from .http import Headers, Request, Response, has_token, is_token, parse_list
+from .hixie_handshake import find_version
+from .http import HeaderFields, Headers, Request, Response, has_token, is_token, parse_list
+
+# Which web pages may connect: those of the same host, all ("*"), or those of these origins.
+Origins = Sequence[str] | str | None
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -36,12 +41,11 @@ def is_upgrade(method: str, upgrade: str | None, connection: str | None) -> bool
     )
 
 
-def check_request(request: Request) -> None:
-    """Check that a request is a client's opening handshake (4.2.1).
+def check_upgrade(request: Request) -> None:
+    """Check what a request for WebSocket has to be in all versions (4.2.1).
 
     Raises:
         HandshakeError: it is not.
-        UnsupportedVersion: it is one of another version.
     """
     headers = request.headers
     if request.method != "GET":
@@ -58,6 +62,22 @@ def check_request(request: Request) -> None:
         raise HandshakeError("the Upgrade header must be 'websocket'")
     if not has_token(headers.get("Connection"), "upgrade"):
         raise HandshakeError("the Connection header must have 'Upgrade'")
+
+
+def check_request(request: Request) -> None:
+    """Check that a request is a client's opening handshake (4.2.1).
+
+    Raises:
+        HandshakeError: it is not.
+        UnsupportedVersion: it is one of another version.
+    """
+    check_upgrade(request)
+    headers = request.headers
+    version = find_version(request)
+    if version != HYBI_13:
+        raise UnsupportedVersion(
+            f"{version} is not spoken here: the Sec-WebSocket-Version must be {PROTOCOL_VERSION}"
+        )
     if headers.get("Sec-WebSocket-Version") != PROTOCOL_VERSION:
         # 4.2.2: "If this version does not match a version understood by the server, the
         # server MUST abort the WebSocket handshake [...] and instead send an appropriate
@@ -78,7 +98,7 @@ def _is_key(key: str | None) -> bool:
         return False
 
 
-def check_origin(request: Request, origins: Sequence[str] | str | None) -> None:
+def check_origin(request: Request, origins: Origins) -> None:
     """Check that the web page a request comes from may connect (10.2).
 
     Browsers let every page open connections to every host and send the user's cookies
@@ -213,3 +233,22 @@ def check_protocols(protocols: Sequence[str]) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise ValueError("the same subprotocol twice")
     return names
+
+
+class Terms(NamedTuple):
+    """What an application asks of the handshakes with its clients."""
+
+    protocols: tuple[str, ...]
+    headers: Headers
+    origins: Origins
+
+
+def check_terms(protocols: Sequence[str], headers: HeaderFields, origins: Origins) -> Terms:
+    """Return the terms that an application names.
+
+    Raises:
+        TypeError, ValueError: one of them is not what it should be.
+    """
+    if isinstance(origins, str) and origins != "*":
+        raise TypeError(f"origins must be None, '*' or a list of strings: [{origins!r}]")
+    return Terms(check_protocols(protocols), Headers(headers), origins)

@@ -87,17 +87,18 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A response head, and the body that follows it."""
+    """A response head, and the body that follows it; `phrase` is one of its own, if any."""
 
     status: int
     headers: Headers
     body: bytes = b""
+    phrase: str = ""
 
     @property
     def status_line(self) -> str:
         """The status and its phrase: `101 Switching Protocols`."""
         try:
-            return f"{self.status} {HTTPStatus(self.status).phrase}"
+            return f"{self.status} {self.phrase or HTTPStatus(self.status).phrase}"
         except ValueError:
             return f"{self.status} Unknown"
 

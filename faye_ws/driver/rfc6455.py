@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..constants import (
     DEFAULT_MAX_LENGTH,
     FIN,
-    MAX_CONTROL_PAYLOAD,
+    HYBI_13,
     OPCODE_BITS,
     RSV_BITS,
     CloseCode,
@@ -30,10 +30,10 @@ from ..errors import InvalidPayloadData, MessageTooBig, ProtocolError
 from ..extensions.contract import Message as ExtensionMessage
 from ..extensions.pipeline import Pipeline
 from ..masking import mask
-from .base import Driver
+from .base import Driver, check_max_length
 from .closing import check_close, fit_reason, parse_close, serialize_close
 from .events import Close, Event, Message, Ping, Pong
-from .frames import FrameHeader, parse_frames, serialize_frame
+from .frames import FrameHeader, check_control, parse_frames, serialize_frame
 from .prepared import PreparedMessage
 
 _WHOLE_TEXT = FIN | Opcode.TEXT
@@ -96,14 +96,12 @@ class RFC6455(Driver):
         "max_length",
     )
 
-    version = "hybi-13"
+    version = HYBI_13
     is_server: bool
 
     def __init__(self, *, max_length: int = DEFAULT_MAX_LENGTH) -> None:
         super().__init__()
-        if max_length < 1:
-            raise ValueError(f"max_length must be at least 1 byte, not {max_length}")
-        self.max_length = max_length
+        self.max_length = check_max_length(max_length)
         self._input = b""
         self._arriving: _Arriving | None = None
         self._unfinished: _Unfinished | None = None
@@ -331,11 +329,11 @@ class RFC6455(Driver):
 
     def ping(self, data: bytes = b"") -> bool:
         """Send a ping (5.5.2) of at most 125 bytes. Return False unless open."""
-        return self._send_frame(_PING, _check_control(data))
+        return self._send_frame(_PING, check_control(data))
 
     def pong(self, data: bytes = b"") -> bool:
         """Send a pong that no ping asked for (5.5.3). Return False unless open."""
-        return self._send_frame(_PONG, _check_control(data))
+        return self._send_frame(_PONG, check_control(data))
 
     def hold_pongs(self, hold: bool) -> None:
         """While `hold`, answer no pings; afterwards, the last of those that came.
@@ -396,9 +394,3 @@ def _decode(payload: bytes) -> str:
         return payload.decode()
     except UnicodeDecodeError:
         raise InvalidPayloadData("a text message that is not UTF-8") from None
-
-
-def _check_control(data: bytes) -> bytes:
-    if len(data) > MAX_CONTROL_PAYLOAD:
-        raise ValueError(f"a ping or pong of more than {MAX_CONTROL_PAYLOAD} bytes")
-    return data

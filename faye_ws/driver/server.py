@@ -1,24 +1,35 @@
-"""The server's end of RFC 6455, from a request that was read by others or from bytes."""
+"""The server's end: which version answers a request that was read by others, or from bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from ..constants import DEFAULT_MAX_LENGTH, MAX_HEAD_LENGTH, CloseCode, ReadyState
+from ..constants import (
+    DEFAULT_MAX_LENGTH,
+    HIXIE_75,
+    HIXIE_76,
+    HYBI_13,
+    MAX_HEAD_LENGTH,
+    CloseCode,
+    ReadyState,
+)
 from ..errors import HandshakeError
 from ..extensions.contract import Extension
 from ..extensions.pipeline import check_extensions, respond
 from .base import Driver
 from .events import Close, Connect, Event, Open
 from .handshake import (
+    Origins,
     accept_response,
     check_origin,
-    check_protocols,
     check_request,
+    check_terms,
     choose_protocol,
     refuse_response,
 )
+from .hixie import Hixie75, Hixie76
+from .hixie_handshake import find_version
 from .http import HeaderFields, Headers, Request, Response, find_end_of_head, parse_request
 from .prepared import PreparedMessage
 from .rfc6455 import RFC6455
@@ -51,29 +62,26 @@ class RequestServer(RFC6455):
         *,
         protocols: Sequence[str] = (),
         headers: HeaderFields = (),
-        origins: Sequence[str] | str | None = None,
+        origins: Origins = None,
         max_length: int = DEFAULT_MAX_LENGTH,
         extensions: Sequence[Extension] = (),
     ) -> None:
         super().__init__(max_length=max_length)
-        supported = check_protocols(protocols)
+        terms = check_terms(protocols, headers, origins)
         known = check_extensions(extensions)
-        extra = Headers(headers)
-        if isinstance(origins, str) and origins != "*":
-            raise TypeError(f"origins must be None, '*' or a list of strings: [{origins!r}]")
         self._acceptance = b""
         self._error: HandshakeError | None = None
         self.refusal: Response | None = None
         try:
             check_request(request)
-            check_origin(request, origins)
+            check_origin(request, terms.origins)
             self._use(respond(known, request.headers.get("Sec-WebSocket-Extensions")))
         except HandshakeError as error:
             self._error = error
             self.refusal = refuse_response(error)
             return
-        self.protocol = choose_protocol(request, supported)
-        response = accept_response(request, self.protocol, self.extensions, extra)
+        self.protocol = choose_protocol(request, terms.protocols)
+        response = accept_response(request, self.protocol, self.extensions, terms.headers)
         self._acceptance = response.serialize()
 
     def start(self) -> bool:
@@ -96,6 +104,53 @@ class RequestServer(RFC6455):
         return True
 
 
+_DRAFTS = {HIXIE_75: Hixie75, HIXIE_76: Hixie76}
+
+
+def choose_driver(
+    request: Request,
+    url: str,
+    *,
+    versions: Sequence[str] = (HYBI_13,),
+    extensions: Sequence[Extension] = (),
+    **options: Any,
+) -> RequestServer | Hixie75:
+    """Return the driver of the version that a request is written in, or one that refuses it.
+
+    Args:
+        request: the request head.
+        url: that of the connection, as the client has it.
+        versions: the versions that are spoken: `hybi-13`, and `hixie-76` or `hixie-75` if
+            clients are known that need them.
+        extensions, options: those of `RequestServer`. The drafts have no extensions.
+
+    Raises:
+        TypeError, ValueError: an option is not what it should be.
+    """
+    check_versions(versions)
+    version = find_version(request)
+    if version in _DRAFTS and version in versions:
+        check_extensions(extensions)
+        return _DRAFTS[version](request, url, **options)
+    return RequestServer(request, extensions=extensions, **options)
+
+
+def check_versions(versions: Sequence[str]) -> None:
+    """Check the versions that an application names.
+
+    Raises:
+        TypeError: they are one string.
+        ValueError: one is not known, or RFC 6455 is not among them.
+    """
+    if isinstance(versions, str):
+        raise TypeError(f"versions must be a list of strings: [{versions!r}]")
+    for version in versions:
+        if version != HYBI_13 and version not in _DRAFTS:
+            raise ValueError(f"not a version of the protocol: {version!r}")
+    if HYBI_13 not in versions:
+        raise ValueError(f"versions must have {HYBI_13!r} among them")
+
+
 class Server(Driver):
     """A server's driver for a bare connection: it reads the request head itself.
 
@@ -103,22 +158,35 @@ class Server(Driver):
     response, a 101 or a refusal. Bytes that are no request are refused at once.
 
     Args:
-        options: those of `RequestServer`.
+        is_secure: whether the bytes come through TLS, as the old drafts tell their clients.
+        options: those of `RequestServer`, and `versions` of `choose_driver`.
     """
 
-    __slots__ = ("_buffer", "_driver", "_ending", "_is_eof", "_options")
+    __slots__ = (
+        "_buffer",
+        "_driver",
+        "_ending",
+        "_is_answered",
+        "_is_eof",
+        "_options",
+        "_scheme",
+        "is_text_only",
+        "version",
+    )
 
-    version = RequestServer.version
-
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, is_secure: bool = False, **options: Any) -> None:
         super().__init__()
+        self.version = HYBI_13
+        self.is_text_only = False
+        self._scheme = "wss" if is_secure else "ws"
         # Header fields may be an iterator, which can be read only once.
         self._options = {**options, "headers": Headers(options.get("headers", ()))}
         # A wrong option should be known now, not when the first client comes.
-        RequestServer(_NO_REQUEST, **self._options)
+        choose_driver(_NO_REQUEST, "", **self._options)
         # Until the answer: what has come, behind the request once that is read.
         self._buffer = b""
-        self._driver: RequestServer | None = None
+        self._driver: RequestServer | Hixie75 | None = None
+        self._is_answered = False
         # What ends it before the answer.
         self._is_eof = False
         self._ending: HandshakeError | None = None
@@ -128,6 +196,7 @@ class Server(Driver):
         # After too much data some was dropped: there is no way on from there.
         if self._driver is None or self._ending is not None or not self._driver.start():
             return False
+        self._is_answered = True
         self._driver.receive_data(self._buffer)
         if self._is_eof:
             self._driver.receive_eof()
@@ -137,7 +206,7 @@ class Server(Driver):
 
     def receive_data(self, data: bytes) -> None:
         """Take in bytes: the request head, then frames."""
-        if self.ready_state is not ReadyState.CONNECTING:
+        if self._is_answered:
             if self._driver is not None:
                 self._driver.receive_data(data)
         elif self._ending is None and not self._is_eof:
@@ -156,13 +225,14 @@ class Server(Driver):
         if end is None:
             return
         request = parse_request(self._buffer[:end])
-        self._driver = RequestServer(request, **self._options)
+        url = f"{self._scheme}://{request.headers.get('Host')}{request.target}"
+        self._driver = choose_driver(request, url, **self._options)
         self._buffer = self._buffer[end:]
         self._tell(Connect(request))
 
     def receive_eof(self) -> None:
         """Take in the end of the bytes."""
-        if self.ready_state is ReadyState.CONNECTING:
+        if not self._is_answered:
             self._is_eof = True
         elif self._driver is not None:
             self._driver.receive_eof()
@@ -172,7 +242,7 @@ class Server(Driver):
         events, self._events = self._events, None
         if events:
             return events
-        if self.ready_state is ReadyState.CONNECTING:
+        if not self._is_answered:
             return [self._end()] if self._is_eof or self._ending is not None else []
         if self._driver is None:
             return []
@@ -183,6 +253,7 @@ class Server(Driver):
     def _end(self) -> Close:
         # There was no answer, and there will be none but this.
         error = self._ending
+        self._is_answered = True
         self.ready_state = ReadyState.CLOSED
         self._driver = None
         self._buffer = b""
@@ -196,7 +267,9 @@ class Server(Driver):
         data = super().data_to_send()
         return data + self._driver.data_to_send() if self._driver else data
 
-    def _follow(self, driver: RequestServer) -> None:
+    def _follow(self, driver: RequestServer | Hixie75) -> None:
+        self.version = driver.version
+        self.is_text_only = driver.is_text_only
         self.ready_state = driver.ready_state
         self.protocol = driver.protocol
         self.extensions = driver.extensions
@@ -245,7 +318,7 @@ class Server(Driver):
         """Whether the end is all that is left to tell."""
         if self._events is not None:
             return False
-        if self.ready_state is ReadyState.CONNECTING:
+        if not self._is_answered:
             return self._is_eof or self._ending is not None
         return self._driver is not None and self._driver.is_ending
 

@@ -147,6 +147,7 @@ class Dispatcher(Link):
                 self._receive_pong(event.data)
             elif isinstance(event, Open):
                 self._announce("open")
+                self._opened()
                 self._on_open()
             elif isinstance(event, Close):
                 self._finish(event)

@@ -26,6 +26,9 @@ from .transport import Transport, open_transport
 
 # Seconds the peer has to close its side of TCP after the closing handshake.
 _LINGER = 5.0
+# Seconds the peer has for what is left of its opening handshake. Only the draft hixie-76
+# leaves something.
+_OPENING_TIMEOUT = 10.0
 
 NEVER = float("inf")
 
@@ -125,8 +128,16 @@ class Link(EventTarget):
         self._driver.start()
         if self._ping is not None:
             self._ping_deadline = time.monotonic() + self._ping
-            self._set_heartbeat()
+        if self._driver.ready_state is ReadyState.CONNECTING:
+            self._close_deadline = time.monotonic() + _OPENING_TIMEOUT
+        self._set_heartbeat()
         self._flush()
+
+    def _opened(self) -> None:
+        """Take note that the opening handshake has come to its end in time."""
+        if self._close_deadline != NEVER:
+            self._close_deadline = NEVER
+            self._set_heartbeat()
 
     def _advance_soon(self) -> None:
         if self._reactor is not None:
