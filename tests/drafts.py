@@ -136,7 +136,9 @@ class Client:
             lines += [f"Sec-WebSocket-Key{place}: {key.value}"
                       for place, key in enumerate(self._keys, 1)]
         self.request = "\r\n".join((*lines, "", "")).encode()
-        self.origin, self.location, self.protocol = f"http://{host}", f"ws://{host}{path}", protocol
+        secure = "s" if hasattr(sock, "unwrap") else ""
+        self.origin, self.location = f"http://{host}", f"ws{secure}://{host}{path}"
+        self.protocol = protocol
 
     def open(self, cut: Cut = whole, early: bytes = b"", is_late: bool = False) -> None:
         """Make the handshake, with frames right behind it if there are any.
@@ -204,9 +206,19 @@ class Client:
         if self.version == HIXIE_76:
             self.send(CLOSING)
             assert self.read_to_end() == CLOSING
+        elif hasattr(self.socket, "unwrap"):
+            self.socket = self.socket.unwrap()
         else:
             self.socket.shutdown(socket.SHUT_WR)
             assert self.read_to_end() == b""
+        self.socket.close()
+
+    def be_closed(self) -> None:
+        """See that the server closes as the draft has it, and answer."""
+        if self.version == HIXIE_76:
+            assert self.take(2) == CLOSING
+            self.send(CLOSING)
+        assert self.read_to_end() == b""
         self.socket.close()
 
     def _read(self) -> None:

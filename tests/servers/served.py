@@ -18,6 +18,8 @@ from faye_ws import ConnectionClosed, WebSocket
 
 Environ = dict[str, Any]
 
+VERSIONS = ("hybi-13", "hixie-76", "hixie-75")
+
 # Connections that other connections send to.
 members: dict[str, WebSocket] = {}
 
@@ -84,7 +86,7 @@ def wsgi(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes
     if serve is None or not WebSocket.is_websocket(environ):
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
         return [b"page\n"]
-    ws = WebSocket(environ, protocols=["irc"])
+    ws = WebSocket(environ, protocols=["irc"], versions=VERSIONS)
     serve(ws)
     return ws(environ, start_response)
 
@@ -99,7 +101,7 @@ def page() -> str:
 
 @flask_app.route("/<name>", websocket=True)
 def view(name: str) -> Any:
-    ws = WebSocket(flask.request.environ, protocols=["irc"])
+    ws = WebSocket(flask.request.environ, protocols=["irc"], versions=VERSIONS)
     PATHS[f"/{name}"](ws)
     return ws
 

@@ -18,8 +18,10 @@ import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+import drafts
 import programs
 from certificates import Certificates
+from streams import CUTS, Cut, bytewise
 
 HERE = Path(__file__).parent
 SERVED = HERE / "served.py"
@@ -243,6 +245,40 @@ def test_frames_in_the_segment_of_the_handshake_are_frames(served: Served) -> No
     assert received.partition(b"\r\n\r\n")[2] == b"\x81\x05Hello" * 2 + b"\x88\x00"
     peer.close()
     served.wait_for_access("/echo", 101)
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+@pytest.mark.parametrize("version", drafts.DRAFTS)
+def test_a_conversation_in_an_old_draft(served: Served, version: str, cut: Cut) -> None:
+    host = f"localhost:{served.port}"
+    client = drafts.Client(dial(served), version, host, protocol="irc")
+    client.open(cut, early=drafts.text("early"))
+    assert client.read_text() == "early"
+    client.send(drafts.sized(b"skipped") + drafts.text("héllo"), cut)
+    assert client.read_text() == "héllo"
+    client.close()
+    assert "Traceback" not in served.wait_for_access("/echo", 101)
+
+
+def test_the_last_key_of_hixie_76_may_come_after_our_head(served: Served) -> None:
+    client = drafts.Client(dial(served), drafts.HIXIE_76, f"localhost:{served.port}")
+    client.open(bytewise, is_late=True)
+    client.send(drafts.text("hello"))
+    assert client.read_text() == "hello"
+    client.close()
+    assert "Traceback" not in served.wait_for_access("/echo", 101)
+
+
+def test_a_key_of_hixie_76_that_is_wrong_is_a_400(served: Served) -> None:
+    client = drafts.Client(dial(served), drafts.HIXIE_76, f"localhost:{served.port}")
+    lines = [line for line in client.request.split(b"\r\n") if b"Key2" not in line]
+    client.send(b"\r\n".join(lines) + client.last_key)
+    answer = b""
+    while b"there must be one Sec-WebSocket-Key2\n" not in answer:
+        answer += client.take(1)
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+    client.socket.close()
+    assert "Traceback" not in served.wait_for_access("/echo", 400)
 
 
 def test_a_connection_may_send_to_one_of_another_thread(served: Served) -> None:
