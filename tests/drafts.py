@@ -163,12 +163,12 @@ class Client:
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         phrase = "Web Socket" if self.version == HIXIE_75 else "WebSocket"
         lines = head.decode().split("\r\n")
-        assert lines[:3] == [
-            f"HTTP/1.1 101 {phrase} Protocol Handshake",
-            "Upgrade: WebSocket",
-            "Connection: Upgrade",
-        ]
+        assert lines[0] == f"HTTP/1.1 101 {phrase} Protocol Handshake"
+        if self.version == HIXIE_75:
+            # 4.1: it compares byte by byte.
+            assert lines[1:3] == ["Upgrade: WebSocket", "Connection: Upgrade"]
         fields = dict(line.split(": ") for line in lines[1:])
+        assert (fields["Upgrade"], fields["Connection"].lower()) == ("WebSocket", "upgrade")
         assert fields[f"{self._prefix}WebSocket-Origin"] == self.origin
         assert fields[f"{self._prefix}WebSocket-Location"] == self.location
         assert fields.get(f"{self._prefix}WebSocket-Protocol") == self.protocol

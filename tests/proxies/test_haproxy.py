@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,17 +14,10 @@ import drafts
 import programs
 from faye_ws import Client
 from faye_ws.extensions import PermessageDeflate
+from proxies.running import DEADLINE, dial, find_port, serve, wait_until_it_listens
 from streams import CUTS, Cut, bytewise
 
 CONFIG = programs.ROOT / "examples" / "haproxy.cfg"
-SERVED = Path(__file__).parent / "served.py"
-DEADLINE = 15.0
-
-
-def find_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def run_haproxy(config: str, folder: Path) -> programs.Program:
@@ -37,21 +27,10 @@ def run_haproxy(config: str, folder: Path) -> programs.Program:
     return programs.Program([programs.require("haproxy"), "-db", "-f", path])
 
 
-def wait_until_it_listens(port: int) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline, "HAProxy does not listen"
-            time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[int]:
-    with programs.Program([sys.executable, "-u", str(SERVED)]) as program:
-        yield int(program.wait_for_line(r"port (\d+)")[1])
+    with serve() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +40,6 @@ def port(server: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]
     with run_haproxy(config, tmp_path_factory.mktemp("haproxy")):
         wait_until_it_listens(front)
         yield front
-
-
-def dial(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), DEADLINE)
 
 
 def test_haproxy_has_no_complaint_about_the_example() -> None:
