@@ -17,7 +17,7 @@ from ..errors import ConnectionFailed, HandshakeError
 from ..extensions.contract import Extension
 from ..extensions.pipeline import Offer, check_extensions
 from .events import Close, Open
-from .handshake import check_protocols, check_response, refusal
+from .handshake import check_headers, check_protocols, check_response, refusal
 from .http import (
     HeaderFields,
     Headers,
@@ -30,20 +30,6 @@ from .http import (
 from .rfc6455 import RFC6455
 from .uri import Address, parse_url
 
-# The header fields of the handshake itself, which nobody else may add.
-_RESERVED = frozenset(
-    (
-        "host",
-        "upgrade",
-        "connection",
-        "sec-websocket-key",
-        "sec-websocket-version",
-        "sec-websocket-protocol",
-        "sec-websocket-extensions",
-        "content-length",
-        "transfer-encoding",
-    )
-)
 # Bytes of the body of a refusal that are looked at.
 _MAX_BODY = 1024
 
@@ -83,7 +69,7 @@ class Client(RFC6455):
     ) -> None:
         super().__init__(max_length=max_length)
         address = parse_url(url) if isinstance(url, str) else url
-        extra = Headers(headers)
+        extra = check_headers(headers)
         # 4.1: "a nonce consisting of a randomly selected 16-byte value".
         self._key = base64.b64encode(os.urandom(16)).decode()
         self._protocols = check_protocols(protocols)
@@ -106,8 +92,6 @@ class Client(RFC6455):
         if self._offer.header:
             fields.append("Sec-WebSocket-Extensions", self._offer.header)
         for name, value in extra:
-            if name.lower() in _RESERVED:
-                raise ValueError(f"the header {name} belongs to the handshake")
             fields.append(name, value)
         self.request: Request | None = Request("GET", address.target, fields)
 

@@ -22,6 +22,9 @@ from .http import HeaderFields, Headers, Request, Response, has_token, is_token,
 # Which web pages may connect: those of the same host, all ("*"), or those of these origins.
 Origins = Sequence[str] | str | None
 
+# What an application can't add to a handshake: it would be there twice, or be a lie.
+_RESERVED = ("host", "upgrade", "connection", "content-length", "transfer-encoding")
+_RESERVED_PREFIXES = ("sec-websocket-", "websocket-")
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -50,7 +53,7 @@ def check_upgrade(request: Request) -> None:
     headers = request.headers
     if request.method != "GET":
         raise HandshakeError("a WebSocket handshake must be a GET request")
-    if request.version in ("HTTP/0.9", "HTTP/1.0"):
+    if request.version < "HTTP/1.1":
         raise HandshakeError(f"a WebSocket handshake needs HTTP/1.1, not {request.version}")
     if not headers.get("Host"):
         raise HandshakeError("the Host header is missing")
@@ -251,4 +254,17 @@ def check_terms(protocols: Sequence[str], headers: HeaderFields, origins: Origin
     """
     if isinstance(origins, str) and origins != "*":
         raise TypeError(f"origins must be None, '*' or a list of strings: [{origins!r}]")
-    return Terms(check_protocols(protocols), Headers(headers), origins)
+    return Terms(check_protocols(protocols), check_headers(headers), origins)
+
+
+def check_headers(headers: HeaderFields) -> Headers:
+    """Return the header fields that an application adds to a handshake.
+
+    Raises:
+        ValueError: one belongs to the handshake itself, or is none at all.
+    """
+    extra = Headers(headers)
+    for name, _ in extra:
+        if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
+            raise ValueError(f"the header {name} belongs to the handshake")
+    return extra

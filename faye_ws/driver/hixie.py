@@ -6,7 +6,7 @@
     FF 00                        the closing frame, in hixie-76
 
 There are no binary messages, no pings, no extensions, and no codes to close with: a close
-that was clean is a 1005.
+that was clean is a 1005. Sections named here are those of hixie-76.
 
 The law of this file: frames are found by searching, not byte by byte; and of a frame no
 more is kept than its text, which is never longer than `max_length`.
@@ -45,7 +45,7 @@ _HAS_LENGTH = 0x80
 _CLOSING = 0xFF
 _END_OF_TEXT = b"\xff"
 _CLOSING_FRAME = b"\xff\x00"
-# Bytes that the length of a frame may have, as many as those of RFC 6455 need here.
+# Bytes that the length of a frame may have: with seven bits each, enough for any length.
 _MAX_LENGTH_BYTES = 10
 # RFC 6455, 7.1.5: without a code in it, a close is a 1005; without a close, a 1006.
 _CLEAN_CLOSE = Close(CloseCode.NO_STATUS_RECEIVED, was_clean=True)
@@ -180,7 +180,7 @@ class Hixie75(Driver):
         if found < 0:
             return end
         if self._kind == _TEXT:
-            # 5.3: what is no UTF-8 becomes a "U+FFFD REPLACEMENT CHARACTER".
+            # 5.4 lets servers do so with what is no UTF-8; clients have to (4.3).
             self._tell(Message(self._kept.decode(errors="replace")))
             self._kept = bytearray()
         self._kind = None

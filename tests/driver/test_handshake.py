@@ -74,6 +74,7 @@ def test_what_differs_only_in_form_is_accepted(fields: dict[str, Any]) -> None:
         ({"method": "POST"}, "must be a GET"),
         ({"method": "get"}, "must be a GET"),
         ({"version": "HTTP/1.0"}, "needs HTTP/1.1"),
+        ({"version": "HTTP/0.5"}, "needs HTTP/1.1"),
         ({"version": "HTTP/0.9"}, "needs HTTP/1.1"),
         ({"host": None}, "Host header is missing"),
         ({"host": ""}, "Host header is missing"),

@@ -14,6 +14,8 @@ from drafts import CLOSING, DRAFTS, HIXIE_75, HIXIE_76, VERSIONS, sized, text
 from driver.test_properties import described
 from faye_ws.constants import CloseCode, ReadyState
 from faye_ws.driver import Close, Driver, Event, Message, Open, PreparedMessage, Server
+from faye_ws.driver.hixie import Hixie75, Hixie76
+from faye_ws.driver.http import parse_request
 from faye_ws.errors import MessageTooBig, ProtocolError
 from streams import CUTS, Cut, at, feed, take, whole
 
@@ -206,6 +208,7 @@ def test_the_closing_frame_of_the_peer_is_answered(cut: Cut) -> None:
 def test_a_reply_goes_out_before_the_closing_frame() -> None:
     driver = open_driver(HIXIE_76)
     driver.receive_data(text("question") + CLOSING)
+    assert not driver.is_ending
     assert driver.events() == [Message("question")]
     assert driver.is_ending
     assert driver.text("answer")
@@ -276,6 +279,16 @@ def test_after_the_end_nothing_is_heard_and_nothing_is_sent(driver: Driver) -> N
     assert not driver.close()
     assert not driver.is_ending
     assert driver.data_to_send() == b""
+
+
+@pytest.mark.parametrize("kind", [Hixie75, Hixie76])
+def test_what_never_opened_has_no_clean_end(kind: type[Hixie75]) -> None:
+    head, end, _ = EXAMPLES[kind.version].partition(b"\r\n\r\n")
+    driver = kind(parse_request(head + end), "ws://h/")
+    driver.receive_eof()
+    assert take(driver) == [ABNORMAL]
+    assert driver.data_to_send() == b""
+    assert not driver.start()
 
 
 # The last key of hixie-76

@@ -108,7 +108,7 @@ def test_whatever_a_client_makes_is_understood(seed: int) -> None:
         "1 2 5",
         "",
         "4294967296 0",
-        "4 2 9 4 9 6 7 2 9 6",
+        "4294 967296",
         "9" * 5000 + " 9",
         "² ³",
     ],
