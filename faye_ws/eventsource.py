@@ -300,12 +300,8 @@ class EventSource(Announcer):
         if self._is_foreign():
             self._hand_over(lambda: self.wait_closed(timeout))
             return
-        deadline = NEVER if timeout is None else time.monotonic() + timeout
-        while self._state is not ReadyState.CLOSED:
-            left = None if timeout is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutError("the stream is not closed")
-            self._waiting.wait(left)
+        if not self._waiting.wait_until(lambda: self._state is ReadyState.CLOSED, timeout):
+            raise TimeoutError("the stream is not closed")
 
     def _end(self) -> None:
         if self._state is ReadyState.CLOSED:

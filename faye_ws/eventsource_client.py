@@ -14,7 +14,6 @@ remembers what came after the last event ID. What will fail for ever is not trie
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -203,12 +202,8 @@ class EventSourceClient(EventTarget):
         if self._reactor.is_foreign():
             self._hand_over(lambda: self.wait_closed(timeout))
             return
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self._state is not ReadyState.CLOSED:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutError("the stream is not closed")
-            self._waiting.wait(left)
+        if not self._waiting.wait_until(lambda: self._state is ReadyState.CLOSED, timeout):
+            raise TimeoutError("the stream is not closed")
         if self._error is not None:
             raise self._error
 

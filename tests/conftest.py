@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from certificates import Certificates
+from streams import CUTS, Cut
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,10 @@ def no_proxy_of_the_machine() -> Iterator[None]:
             if name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(params=CUTS.values(), ids=CUTS)
+def cut(request: pytest.FixtureRequest) -> Cut:
+    """A way to cut a stream; a test that asks for it runs with each."""
+    chosen: Cut = request.param
+    return chosen

@@ -40,7 +40,6 @@ def echo(ws: WebSocket) -> None:
     ws.on("message", lambda event: ws.send(event.data))
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 def test_a_conversation(connect: Serving, version: str, cut: Cut) -> None:
     heard: list[Any] = []
 

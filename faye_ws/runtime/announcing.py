@@ -6,7 +6,6 @@ worker greenlet of the hub, one at a time and in order; what they raise is logge
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -75,12 +74,9 @@ class Announcer(EventTarget):
 
     def _wait_heard(self, timeout: float) -> None:
         """Wait until the listeners have heard all, if that does not take them too long."""
-        deadline = time.monotonic() + timeout
-        while self._busy and getcurrent() is not self._worker:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return
-            self._waiting.wait(left)
+        self._waiting.wait_until(
+            lambda: not self._busy or getcurrent() is self._worker, timeout
+        )
 
     def _is_foreign(self) -> bool:
         return self._reactor.is_foreign()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from gevent.hub import Hub, Waiter
@@ -36,6 +38,16 @@ class WaitQueue:
             if timer is not None:
                 timer.stop()
                 timer.close()
+
+    def wait_until(self, is_met: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until a condition is met, and tell whether it is after `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not is_met():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self.wait(left)
+        return True
 
     def notify(self) -> None:
         """Wake all that wait, in the order they came: at once if the hub calls this."""

@@ -1,4 +1,4 @@
-"""What the tests of the drivers share: every cut of a stream, and both roles."""
+"""What the tests of the drivers share: both roles."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ import pytest
 from hypothesis import settings
 
 from driver.roles import ROLES, Role
-from streams import CUTS, Cut
 
 # How long an example takes says more about the machine than about us.
 settings.register_profile("without a deadline", deadline=None)
 settings.load_profile("without a deadline")
-
-
-@pytest.fixture(params=list(CUTS.values()), ids=list(CUTS))
-def cut(request: pytest.FixtureRequest) -> Cut:
-    """A way to cut a stream; a test that asks for it runs with each."""
-    chosen: Cut = request.param
-    return chosen
 
 
 @pytest.fixture(params=ROLES, ids=lambda role: f"as {role.name}")

@@ -17,7 +17,7 @@ from faye_ws.driver import Close, Driver, Event, Message, Open, PreparedMessage,
 from faye_ws.driver.hixie import Hixie75, Hixie76
 from faye_ws.driver.http import parse_request
 from faye_ws.errors import MessageTooBig, ProtocolError
-from streams import CUTS, Cut, at, feed, take, whole
+from streams import Cut, at, feed, take, whole
 
 EXAMPLES = {HIXIE_75: drafts.EXAMPLE_75, HIXIE_76: drafts.EXAMPLE_76}
 
@@ -57,7 +57,6 @@ def driver(version: str) -> Driver:
 # Receiving
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 def test_text_is_received_and_the_rest_is_skipped(driver: Driver, cut: Cut) -> None:
     stream = b"".join(
         (
@@ -78,7 +77,6 @@ def test_text_is_received_and_the_rest_is_skipped(driver: Driver, cut: Cut) -> N
     assert driver.data_to_send() == b""
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 def test_what_is_not_utf_8_is_replaced(driver: Driver, cut: Cut) -> None:
     [message] = feed(driver, cut(text(b"a\xc0\xafb\xed\xa0\x80c\x80")))
     assert isinstance(message, Message)
@@ -91,7 +89,6 @@ def test_a_text_is_told_with_its_last_byte(driver: Driver) -> None:
     assert feed(driver, [b"\xff"]) == [Message("hello")]
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("kind", [0x00, 0x01, 0x80, 0xFF])
 def test_frames_may_be_as_long_as_the_limit_and_no_longer(
     version: str, kind: int, cut: Cut
@@ -198,7 +195,6 @@ def test_hixie_76_closes_with_a_frame_from_each_side() -> None:
     assert driver.data_to_send() == b""
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 def test_the_closing_frame_of_the_peer_is_answered(cut: Cut) -> None:
     driver = open_driver(HIXIE_76)
     assert feed(driver, cut(text("bye") + CLOSING + text("behind"))) == [Message("bye"), CLEAN]

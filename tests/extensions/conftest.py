@@ -1,18 +1,10 @@
-"""What the tests of extensions share: every cut of a stream, and both roles."""
+"""What the tests of extensions share: both roles."""
 
 from __future__ import annotations
 
 import pytest
 
 from extensions.ends import ROLES, Role
-from streams import CUTS, Cut
-
-
-@pytest.fixture(params=CUTS.values(), ids=CUTS)
-def cut(request: pytest.FixtureRequest) -> Cut:
-    """A way to cut a stream; a test that asks for it runs with each."""
-    chosen: Cut = request.param
-    return chosen
 
 
 @pytest.fixture(params=ROLES, ids=lambda role: f"as {role.name}")

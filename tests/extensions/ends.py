@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import wire
 from driver.roles import REQUEST
+from driver.roles import Role as PlainRole
 from driver.roles import open_client as open_plain_client
 from faye_ws.driver import Client, Headers, Request, RequestServer
-from faye_ws.driver.rfc6455 import RFC6455
 from faye_ws.extensions import Extension, Message
 from faye_ws.extensions.header import Parameters
 
@@ -43,35 +43,20 @@ def open_client(answer: str | None, *extensions: Extension, **options: Any) -> C
 
 
 @dataclass(frozen=True)
-class Role:
+class Role(PlainRole):
     """Which end of a connection we are.
 
     `open` makes a driver, given what the peer offers or answers, and our extensions.
     `own` and `peer` are what the parameters of each side begin with.
     """
 
-    name: str
-    open: Callable[..., RFC6455]
     own: str
     peer: str
-    peer_key: bytes
-
-    @property
-    def is_server(self) -> bool:
-        return self.name == "server"
-
-    def frame(self, first: int, payload: bytes = b"") -> bytes:
-        """Return a frame as the peer sends it."""
-        return wire.frame(first, payload, self.peer_key)
-
-    def frames(self, *frames: tuple[int, bytes]) -> bytes:
-        """Return frames as the peer sends them."""
-        return b"".join(self.frame(first, payload) for first, payload in frames)
 
 
 ROLES: Sequence[Role] = (
-    Role("server", open_server, "server", "client", wire.KEY),
-    Role("client", open_client, "client", "server", b""),
+    Role("server", open_server, wire.KEY, "server", "client"),
+    Role("client", open_client, b"", "client", "server"),
 )
 
 

@@ -15,7 +15,7 @@ import programs
 from faye_ws import Client
 from faye_ws.extensions import PermessageDeflate
 from proxies.running import DEADLINE, dial, find_port, serve, wait_until_it_listens
-from streams import CUTS, Cut, bytewise
+from streams import Cut, bytewise
 
 CONFIG = programs.ROOT / "examples" / "haproxy.cfg"
 
@@ -72,7 +72,6 @@ def test_rfc_6455_with_a_client_of_others(port: int) -> None:
         assert ws.recv(DEADLINE) == "hello"
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("version", drafts.DRAFTS)
 def test_the_old_drafts(port: int, version: str, cut: Cut) -> None:
     client = drafts.Client(dial(port), version, f"127.0.0.1:{port}")

@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 import drafts
 import programs
 from proxies.running import DEADLINE, dial, find_port, serve, wait_until_it_listens
-from streams import CUTS, Cut, bytewise
+from streams import Cut, bytewise
 
 README = programs.ROOT / "README.md"
 FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -52,7 +52,6 @@ def test_rfc_6455(port: int) -> None:
         assert ws.recv(DEADLINE) == "hello"
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 def test_hixie_76(port: int, cut: Cut) -> None:
     client = drafts.Client(dial(port), drafts.HIXIE_76, f"127.0.0.1:{port}")
     client.open(cut, early=drafts.text("early"))

@@ -118,3 +118,17 @@ def test_one_that_is_woken_may_wait_again(queue: WaitQueue) -> None:
         wait_for(lambda turn=turn: len(turns) == turn + 1, "it is woken once")
     greenlet.join(DEADLINE)
     assert turns == [0, 1, 2]
+
+
+def test_a_condition_is_waited_for_until_it_is_met_or_time_is_up(queue: WaitQueue) -> None:
+    met: list[bool] = []
+    waiting = gevent.spawn(queue.wait_until, lambda: bool(met), DEADLINE)
+    wait_for(lambda: len(queue) == 1, "it waits")
+    queue.notify()
+    gevent.sleep(0)
+    assert not waiting.ready()
+    met.append(True)
+    queue.notify()
+    assert waiting.get(timeout=DEADLINE) is True
+    assert queue.wait_until(lambda: True, 0.0) is True
+    assert queue.wait_until(lambda: False, 0.01) is False

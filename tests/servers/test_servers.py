@@ -21,7 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 import drafts
 import programs
 from certificates import Certificates
-from streams import CUTS, Cut, bytewise
+from streams import Cut, bytewise
 
 HERE = Path(__file__).parent
 SERVED = HERE / "served.py"
@@ -247,7 +247,6 @@ def test_frames_in_the_segment_of_the_handshake_are_frames(served: Served) -> No
     served.wait_for_access("/echo", 101)
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("version", drafts.DRAFTS)
 def test_a_conversation_in_an_old_draft(served: Served, version: str, cut: Cut) -> None:
     host = f"localhost:{served.port}"
