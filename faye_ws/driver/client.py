@@ -48,13 +48,12 @@ class Client(RFC6455):
 
     Attributes:
         request: the request that `start()` sends; None when the connection is open.
-        response: the response of the server, once it has come, or None.
 
     Raises:
         ValueError: the URL, a subprotocol or a header is not one.
     """
 
-    __slots__ = ("_head", "_key", "_offer", "_protocols", "request", "response")
+    __slots__ = ("_head", "_key", "_offer", "_protocols", "_refusal", "request")
 
     is_server = False
 
@@ -73,9 +72,12 @@ class Client(RFC6455):
         # 4.1: "a nonce consisting of a randomly selected 16-byte value".
         self._key = base64.b64encode(os.urandom(16)).decode()
         self._protocols = check_protocols(protocols)
-        self._offer = Offer(check_extensions(extensions))
+        offer = Offer(check_extensions(extensions))
+        self._offer: Offer | None = offer
+        # What has come of the response's head; when the connection is open all of it, which
+        # is smaller than what it says.
         self._head: bytes | None = None
-        self.response: Response | None = None
+        self._refusal: Response | None = None
         fields = Headers(
             [
                 ("Host", address.authority),
@@ -89,11 +91,18 @@ class Client(RFC6455):
             fields.append("Sec-WebSocket-Protocol", ", ".join(self._protocols))
         if address.authorization is not None and "Authorization" not in extra:
             fields.append("Authorization", address.authorization)
-        if self._offer.header:
-            fields.append("Sec-WebSocket-Extensions", self._offer.header)
+        if offer.header:
+            fields.append("Sec-WebSocket-Extensions", offer.header)
         for name, value in extra:
             fields.append(name, value)
         self.request: Request | None = Request("GET", address.target, fields)
+
+    @property
+    def response(self) -> Response | None:
+        """The response of the server, once it has come, or None."""
+        if self.request is None and self._head:
+            return parse_response(self._head)
+        return self._refusal
 
     def start(self) -> bool:
         """Send the request. Return False if it was sent before."""
@@ -125,18 +134,26 @@ class Client(RFC6455):
             self._head = b""
             self.receive_data(rest)
             return
-        self.response = response
         if response.status != 101:
             # The body of a refusal often says more than the status.
             body, is_whole = parse_body(response, rest, _MAX_BODY)
-            self.response = response._replace(body=body)
+            response = response._replace(body=body)
             if not is_whole:
+                self._refusal = response
                 return
-        protocol = check_response(self.response, self._key, self._protocols)
+        self._accept(response, rest)
+
+    def _accept(self, response: Response, rest: bytes) -> None:
+        assert self._head is not None
+        assert self._offer is not None
+        self._refusal = response
+        protocol = check_response(response, self._key, self._protocols)
         self._use(self._offer.activate(response.headers.get("Sec-WebSocket-Extensions")))
         self.protocol = protocol
-        self._head = b""
-        self.request = None
+        self._head = self._head[: len(self._head) - len(rest)]
+        # All that only the handshake needs.
+        self.request = self._refusal = self._offer = None
+        self._key = ""
         self.ready_state = ReadyState.OPEN
         self._tell(Open(self.protocol))
         # A server may send frames in the same segment as its head: they are frames.
@@ -146,9 +163,9 @@ class Client(RFC6455):
         """Take in the end of the bytes."""
         if self.ready_state is not ReadyState.CONNECTING:
             super().receive_eof()
-        elif self.response is not None:
+        elif self._refusal is not None:
             # A refusal whose body breaks off is a refusal all the same.
-            self.refuse(refusal("the server", self.response))
+            self.refuse(refusal("the server", self._refusal))
         else:
             self.refuse(ConnectionFailed("the server closed the connection in the handshake"))
 
