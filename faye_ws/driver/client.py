@@ -117,23 +117,21 @@ class Client(RFC6455):
         if self.ready_state is not ReadyState.CONNECTING:
             super().receive_data(data)
             return
-        head = (self._head or b"") + data
-        self._head = head
+        head = self._head = (self._head or b"") + data
         try:
-            end = find_end_of_head(head, MAX_HEAD_LENGTH)
-            if end is not None:
-                self._receive_response(parse_response(head[:end]), head[end:])
+            while (end := find_end_of_head(head, MAX_HEAD_LENGTH)) is not None:
+                response = parse_response(head[:end])
+                if response.status == 101 or not 100 <= response.status < 200:
+                    self._receive_response(response, head[end:])
+                    return
+                # RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses
+                # received prior to a final response".
+                head = self._head = head[end:]
         except HandshakeError as error:
             self.refuse(error)
 
     def _receive_response(self, response: Response, rest: bytes) -> None:
-        """Take in a response, and what has come behind its head."""
-        if 100 <= response.status < 200 and response.status != 101:
-            # RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses
-            # received prior to a final response".
-            self._head = b""
-            self.receive_data(rest)
-            return
+        """Take in the final response, and what has come behind its head."""
         if response.status != 101:
             # The body of a refusal often says more than the status.
             body, is_whole = parse_body(response, rest, _MAX_BODY)

@@ -211,6 +211,22 @@ def test_a_response_that_is_no_handshake_is_refused(
     assert_refused(driver, sentence=sentence)
 
 
+def test_responses_before_the_final_one_are_passed_over(cut: Cut) -> None:
+    driver = start()
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 \r\n\r\n"
+    data = interim + wire.response(key_of(driver), b"X: y") + b"\x81\x05Hello"
+    assert feed(driver, cut(data)) == [Open(), Message("Hello")]
+    assert driver.response is not None
+    assert list(driver.response.headers)[-1] == ("X", "y")
+
+
+def test_responses_that_do_not_end_are_only_passed_over() -> None:
+    driver = start()
+    driver.receive_data(b"HTTP/1.1 100 \r\n\r\n" * 4000)
+    assert driver.events() == []
+    assert driver.response is None
+
+
 def test_the_response_that_was_refused_can_be_looked_at(cut: Cut) -> None:
     driver = start()
     data = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\nbody"
