@@ -238,6 +238,12 @@ class EventSourceClient(EventTarget):
                     return
         except gevent.GreenletExit:
             """Closed from elsewhere."""
+        except Exception as error:
+            # From requests, say for a redirect to what is no URL, or from what the user has
+            # put into it. Whoever waits for the stream has to hear of it.
+            failure = EventStreamError(f"the stream can't be had: {error}", None)
+            failure.__cause__ = error
+            self._fail(failure)
         finally:
             if self._response is not None:
                 self._response.close()

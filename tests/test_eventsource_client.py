@@ -155,6 +155,24 @@ def test_listeners_hear_the_life_of_a_stream() -> None:
     assert "nothing to wait for" in heard[-1][1]
 
 
+@pytest.mark.parametrize("location", [b"\xff", b"http://[", b"gopher://h/", b"http://\x00/"])
+def test_a_redirect_to_no_url_ends_it(location: bytes) -> None:
+    with Script([b"HTTP/1.1 301 Moved\r\nLocation: " + location + b"\r\n\r\n"]) as server:
+        heard, error = hear(server.url)
+    assert heard == []
+    assert error.__cause__ is not None
+
+
+def test_what_a_session_raises_ends_it() -> None:
+    class Broken(requests.Session):
+        def request(self, *args: Any, **kwargs: Any) -> Any:
+            raise LookupError("no credentials")
+
+    error = hear("http://127.0.0.1:1/", session=Broken())[1]
+    assert "no credentials" in str(error)
+    assert isinstance(error.__cause__, LookupError)
+
+
 @pytest.mark.parametrize("status", [204, 205, 210, 299, 400, 401, 403, 404, 410])
 def test_answers_that_stay_end_it(status: int) -> None:
     with Script([b"HTTP/1.1 %d Answer\r\nContent-Length: 0\r\n\r\n" % status]) as server:
