@@ -245,8 +245,9 @@ class EventSourceClient(EventTarget):
             failure.__cause__ = error
             self._fail(failure)
         finally:
-            if self._response is not None:
-                self._response.close()
+            for adapter in self._session.adapters.values():
+                if isinstance(adapter, CooperativeAdapter):
+                    adapter.close()
 
     def _read_stream(self) -> None:
         """Read one connection to its end, and wait until it is time for the next.

@@ -75,8 +75,8 @@ class Script:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._listener.close()
         gevent.killall(self._greenlets)
+        self._listener.close()
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
@@ -161,6 +161,15 @@ def test_a_redirect_to_no_url_ends_it(location: bytes) -> None:
         heard, error = hear(server.url)
     assert heard == []
     assert error.__cause__ is not None
+
+
+@pytest.mark.parametrize("framing", [b"A: b", b"Content-Length: 9", b"Transfer-Encoding: chunked"])
+def test_what_comes_with_a_redirect_is_not_waited_for(framing: bytes) -> None:
+    redirect = b"HTTP/1.1 302 Found\r\nLocation: /there\r\n" + framing + b"\r\n\r\n"
+    server = Script([redirect, 1000], [HEAD, b"data: a\n\n", 1000])
+    with server, EventSource.Client(server.url, **QUICK) as es:
+        assert es.receive(DEADLINE).data == "a"
+    assert [head.split()[1] for head in server.heads] == [b"/feed?a=b", b"/there"]
 
 
 def test_what_a_session_raises_ends_it() -> None:

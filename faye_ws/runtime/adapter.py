@@ -73,6 +73,13 @@ else:
             manager.pool_classes_by_scheme = _POOLS
             return manager
 
+        def send(self, *args: Any, **kwargs: Any) -> Any:
+            response = super().send(*args, **kwargs)
+            if response.is_redirect:
+                # requests reads what comes with a redirect, to its end, which may never come.
+                response.raw.close()
+            return response
+
 
 def _make_context() -> Any:
     """Return what urllib3 makes by itself, but gevent's.
