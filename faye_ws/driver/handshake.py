@@ -55,11 +55,13 @@ def check_upgrade(request: Request) -> None:
         raise HandshakeError("a WebSocket handshake must be a GET request")
     if request.version < "HTTP/1.1":
         raise HandshakeError(f"a WebSocket handshake needs HTTP/1.1, not {request.version}")
-    if not headers.get("Host"):
+    hosts = headers.get_all("Host")
+    if not any(hosts):
         raise HandshakeError("the Host header is missing")
-    if len(headers.get_all("Host")) > 1:
+    if len(hosts) > 1 or "," in hosts[0]:
         # RFC 9112, 3.2: "A server MUST respond with a 400 (Bad Request) status code to [...]
-        # any request message that contains more than one Host header field line".
+        # any request message that contains more than one Host header field line". WSGI
+        # servers join such lines with a comma.
         raise HandshakeError("more than one Host header")
     if (headers.get("Upgrade") or "").lower() != "websocket":
         raise HandshakeError("the Upgrade header must be 'websocket'")
