@@ -48,6 +48,10 @@ DEFAULT_MAX_BACKLOG = 2**20
 DEFAULT_CLOSE_TIMEOUT = 30.0
 # Seconds a peer may stay silent after a ping, as in websockets.
 DEFAULT_PING_TIMEOUT = 20.0
+# Seconds in which a peer must take something of what waits for it, as in nginx.
+DEFAULT_SEND_TIMEOUT = 60.0
+# The deadline of what has none.
+NEVER = float("inf")
 
 
 class Opcode(IntEnum):
