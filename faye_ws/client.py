@@ -23,7 +23,7 @@ from .driver.http import HeaderFields, Headers
 from .errors import ConnectionFailed, HandshakeError
 from .extensions.contract import Extension
 from .opening import Opening
-from .runtime.background import find_place
+from .runtime.background import place_of_client
 from .runtime.proxies import ProxyOption
 from .runtime.seconds import check_seconds
 from .runtime.tls import TLSOptions
@@ -132,7 +132,7 @@ class Client(Connection):
         self._connect_timeout = check_seconds("connect_timeout", connect_timeout)
         self._failure: HandshakeError | None = None
         self._connecting: gevent.Greenlet[[], None] | None = None
-        self._reactor, self._thread = find_place()
+        self._reactor, self._thread = place_of_client()
         self._reactor.members.add(self)
         if not self._reactor.is_foreign():
             self._begin()

@@ -48,8 +48,6 @@ _DEFAULT_HEADERS = {
 }
 # What is the server's to say, and what makes an event stream one.
 _RESERVED = frozenset(("content-type", "content-length", "transfer-encoding", "connection"))
-# Seconds that listeners have to end when the server has done with the response.
-_END_GRACE = 5.0
 
 
 class EventSource(Announcer):
@@ -215,10 +213,6 @@ class EventSource(Announcer):
     def _release(self) -> None:
         """Take note that the server has done with the response."""
         self._in_hub(self._part)
-        if self._thread is not None:
-            # The listeners run in this thread, as long as it waits for us.
-            me = getcurrent()
-            self._in_hub(lambda: self._wait_heard(me, _END_GRACE))
 
     def _part(self) -> None:
         """Let go of the response."""

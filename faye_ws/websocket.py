@@ -24,7 +24,7 @@ from .driver.http import HeaderFields
 from .driver.server import RequestServer, choose_driver
 from .eventsource import EventSource
 from .extensions.contract import Extension
-from .runtime.background import find_place
+from .runtime.background import place_of_request
 from .wsgi.request import Environ, StartResponse, is_websocket, read_request, read_url
 from .wsgi.socket import take_socket
 from .wsgi.stopping import watch_for_stop
@@ -140,7 +140,7 @@ class WebSocket(Connection):
             sock, early, detached = take_socket(environ, self._server_wrote)
             self._environ = None
             self._keeps_server = not detached
-            self._reactor, self._thread = find_place()
+            self._reactor, self._thread = place_of_request()
             watch_for_stop(environ, self._reactor)
             self._in_hub(lambda: self._attach(sock, early, keep_socket=not detached))
         else:

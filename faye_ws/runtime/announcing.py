@@ -13,11 +13,10 @@ from contextvars import Context
 from typing import TypeVar
 
 from gevent import GreenletExit
-from greenlet import getcurrent, greenlet
 
 from ..constants import NEVER
 from ..events import Event, EventTarget, logger
-from .background import find_place
+from .background import place_of_request
 from .handing_over import HubGone, hand_over
 from .waiting import WaitQueue
 
@@ -35,18 +34,16 @@ class Announcer(EventTarget):
         "_reactor",
         "_thread",
         "_waiting",
-        "_worker",
     )
 
     def __init__(self) -> None:
         super().__init__()
-        self._reactor, self._thread = find_place()
+        self._reactor, self._thread = place_of_request()
         self._waiting = WaitQueue(self._reactor.hub)
         self._notices: deque[Event] | None = None
         self._context: Context | None = None
-        # Whether a worker runs the listeners, or soon will, and which.
+        # Whether a worker runs the listeners, or soon will.
         self._busy = False
-        self._worker: greenlet | None = None
 
     def _announce(self, event: Event) -> None:
         """Let the listeners hear of an event, soon."""
@@ -69,7 +66,6 @@ class Announcer(EventTarget):
                     self._thread.call(self._reactor, self._run_listeners, notice)
             self._notices = None
         finally:
-            self._worker = None
             self._busy = False
             self._waiting.notify()
 
@@ -77,7 +73,6 @@ class Announcer(EventTarget):
         if self._context is None:
             # An empty one: nothing leaks in from the view, or from one target to the next.
             self._context = Context()
-        self._worker = getcurrent()
         self._context.run(self.dispatch_event, event)
 
     def _listener_raised(self, error: BaseException) -> None:
@@ -89,10 +84,6 @@ class Announcer(EventTarget):
             if self._thread is not None:
                 raise error
             self._reactor.hub.handle_error(self, type(error), error, error.__traceback__)
-
-    def _wait_heard(self, waiter: greenlet, timeout: float) -> None:
-        """Wait until the listeners have heard all, if that does not take them too long."""
-        self._waiting.wait_until(lambda: not self._busy or waiter is self._worker, timeout)
 
     def _is_foreign(self) -> bool:
         return self._reactor.is_foreign()

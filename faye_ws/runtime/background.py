@@ -2,8 +2,8 @@
 
 Scripts, notebooks, `concurrent.futures` and the threads of WSGI servers run no hub, or only
 while they wait for us. Their connections live here, so pings are answered and deadlines are
-met whatever the program is doing. Their listeners run in the thread that made the connection,
-while it waits in one of our calls (`threads`).
+met whatever the program is doing. The listeners of clients run in the thread that made the
+client, while it waits in one of our calls; those of requests in threads of a pool (`threads`).
 
 Invariants:
 - No code of the application runs in this thread, so nothing can hold it up.
@@ -20,7 +20,7 @@ from gevent.hub import Waiter
 from gevent.monkey import get_original, is_module_patched
 
 from .reactor import Reactor, current_reactor, find_hub
-from .threads import WaitingThread, current_thread
+from .threads import ListenerPool, ListenerThread, current_thread
 
 # Those of the interpreter, even in a program that is monkey-patched.
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
@@ -31,10 +31,11 @@ _get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 class _Background:
     """The thread, its reactor, and how to end it."""
 
-    __slots__ = ("_is_stopped", "_stop", "is_running", "reactor")
+    __slots__ = ("_is_stopped", "_stop", "pool", "reactor")
 
     def __init__(self) -> None:
-        self.reactor: Reactor | None = None
+        self.reactor: Reactor
+        self.pool: ListenerPool
         self._stop: Callable[[None], object] = _nothing
         self._is_stopped = _allocate_lock()
         self._is_stopped.acquire()
@@ -50,6 +51,7 @@ class _Background:
         keeper.start(lambda: None)
         waiter: Any = Waiter(hub)
         self.reactor = current_reactor()
+        self.pool = ListenerPool(hub)
         self._stop = waiter.switch
         is_started.release()
         try:
@@ -63,7 +65,6 @@ class _Background:
 
     def stop(self, timeout: float) -> None:
         """End the thread, and wait for it."""
-        assert self.reactor is not None
         if self.reactor.post(self._stop, None):
             self._is_stopped.acquire(True, timeout)
 
@@ -76,15 +77,13 @@ _lock = _allocate_lock()
 _background: _Background | None = None
 
 
-def background_reactor() -> Reactor:
-    """Return the reactor of the thread, which is begun if there is none."""
+def _begin() -> _Background:
+    """Return the thread, which is begun if there is none."""
     global _background
     with _lock:
         if _background is None:
             _background = _Background()
-        reactor = _background.reactor
-    assert reactor is not None
-    return reactor
+        return _background
 
 
 def find_background_reactor() -> Reactor | None:
@@ -105,15 +104,27 @@ def forget_background_after_fork() -> None:
     _background = None
 
 
-def find_place() -> tuple[Reactor, WaitingThread | None]:
-    """Return the reactor for a new connection, and the thread for its listeners.
+def place_of_client() -> tuple[Reactor, ListenerThread | None]:
+    """Return the reactor for a client made here, and where its listeners run if not there.
 
-    That of the calling thread's hub, where it has one or the program is patched to have one;
-    then listeners run there, too (None). Else that of the thread in the background.
+    It is that of the calling thread's hub, where there is one, else that in the background.
     """
-    if find_hub() is not None or (is_module_patched("socket") and _is_main_thread()):
+    if _has_hub():
         return current_reactor(), None
-    return background_reactor(), current_thread()
+    return _begin().reactor, current_thread()
+
+
+def place_of_request() -> tuple[Reactor, ListenerThread | None]:
+    """Return the same for a request that is answered here."""
+    if _has_hub():
+        return current_reactor(), None
+    background = _begin()
+    return background.reactor, background.pool
+
+
+def _has_hub() -> bool:
+    """Tell whether the calling thread has a hub, or the program is patched to have one."""
+    return find_hub() is not None or (is_module_patched("socket") and _is_main_thread())
 
 
 def _is_main_thread() -> bool:

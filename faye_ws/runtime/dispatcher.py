@@ -30,7 +30,7 @@ from ..driver.events import Event as DriverEvent
 from ..errors import ConnectionClosed
 from ..events import CloseEvent, ErrorEvent, Event, Listener, MessageEvent, logger
 from .link import Link
-from .threads import WaitingThread
+from .threads import ListenerThread
 from .waiting import WaitQueue
 
 # Messages that wait for the application may weigh this much before the peer has to wait.
@@ -90,7 +90,7 @@ class Dispatcher(Link):
         self._hears_data = False
         self._context: Context | None = None
         # The thread that they run in, where that is not the hub's.
-        self._thread: WaitingThread | None = None
+        self._thread: ListenerThread | None = None
         # Whether a worker runs the listeners, and which; who has received a message, and may
         # not have answered it yet; and who asks for what comes next.
         self._busy = False

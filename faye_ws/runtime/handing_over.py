@@ -24,8 +24,8 @@ from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
 
 from ..constants import NEVER
-from .reactor import Reactor, find_hub
-from .threads import current_thread
+from .reactor import Reactor, current_reactor, find_hub
+from .threads import current_thread, use_hub_for_calls
 
 _T = TypeVar("_T")
 
@@ -95,6 +95,7 @@ def _wait_in_thread(reactor: Reactor, call: _Call[_T], deadline: float) -> None:
 
 
 def _wait_in_greenlet(reactor: Reactor, call: _Call[_T], hub: Hub, deadline: float) -> None:
+    use_hub_for_calls(current_reactor())
     waiter: Any = Waiter(hub)
     # It also keeps the loop of our own hub from ending because it has nothing to do.
     wakeup: Any = hub.loop.async_()

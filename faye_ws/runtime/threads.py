@@ -1,11 +1,12 @@
-"""Native threads without a hub: how they wait, and run listeners meanwhile.
+"""Native threads without a hub: how they wait, and where their listeners run.
 
     a hub:  call() ----------> items ----------> wait():  a listener, in a greenlet
                     wake() -->                            or a look at what it waits for
 
 A thread that has no hub waits for us at a lock of the operating system. What is put to it
 in that time runs in it, each in a greenlet of its own. So a listener that waits for us, too,
-holds up nobody but itself.
+holds up nobody but itself. The listeners of requests run in the threads of a pool instead,
+since the server needs its own for the response.
 
 Invariants:
 - Whichever greenlet waits looks after all others that wait in its thread.
@@ -18,13 +19,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from gevent.hub import Waiter
+from gevent.hub import Hub, Waiter
 from gevent.monkey import get_original
+from gevent.threadpool import ThreadPool
 from greenlet import getcurrent, greenlet
 
 from ..constants import NEVER
+from ..events import logger
 from .reactor import Reactor
 
 # Those of the interpreter, even in a program that is monkey-patched.
@@ -34,15 +37,29 @@ _local: Any = get_original("_thread", "_local")
 
 Condition = Callable[[], bool]
 
+# A listener that blocks keeps its thread, as a request does with the servers that this is for.
+_MAX_THREADS = 10_000
+# Seconds after which a thread that has nothing to do ends.
+_REST = 10
+
+
+class ListenerThread(Protocol):
+    """Where the listeners of a connection run, if not in its hub."""
+
+    def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
+        """Call a function there, and wait in a greenlet of the reactor until that is done."""
+
 
 class WaitingThread:
     """What a thread without a hub waits with."""
 
-    __slots__ = ("_is_over", "_items", "_waiters")
+    __slots__ = ("_heir", "_is_over", "_items", "_waiters")
 
     def __init__(self) -> None:
         self._items: Any = _SimpleQueue()
         self._is_over = False
+        # The reactor of the thread, if it has made a hub after all.
+        self._heir: Reactor | None = None
         # The greenlets that wait: for what, and until when.
         self._waiters: dict[greenlet, tuple[Condition, float]] = {}
 
@@ -57,6 +74,8 @@ class WaitingThread:
         self._items.put(_Item(function, args, reactor, waiter))
         if self._is_over:
             self.end()
+        elif self._heir is not None:
+            self._pass_on(self._heir)
         waiter.get()
 
     def wake(self) -> None:
@@ -72,6 +91,17 @@ class WaitingThread:
                 item.drop()
 
     # In this thread
+
+    def use_hub(self, reactor: Reactor) -> None:
+        """From now on call everything in the hub that this thread has made."""
+        self._heir = reactor
+        self._pass_on(reactor)
+
+    def _pass_on(self, heir: Reactor) -> None:
+        while not self._items.empty():
+            item = self._items.get()
+            if item is not None and not heir.post(heir.workers.run, item.run):
+                item.drop()
 
     def wait(self, is_met: Condition, deadline: float) -> None:
         """Wait until a condition is met, or the deadline of `time.monotonic()` is over."""
@@ -127,6 +157,28 @@ class WaitingThread:
         return next((waiter for waiter in waiters if waiter.parent is None), waiters[0])
 
 
+class ListenerPool:
+    """Threads that listeners run in: as many as are at work, and some that rest."""
+
+    __slots__ = ("_threads",)
+
+    def __init__(self, hub: Hub) -> None:
+        self._threads: Any = ThreadPool(_MAX_THREADS, hub=hub, idle_task_timeout=_REST)
+
+    def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
+        """Call a function in a thread, and wait until that is done."""
+        self._threads.apply(_call_and_contain, (function, args))
+
+
+def _call_and_contain(function: Callable[..., object], args: tuple[object, ...]) -> None:
+    try:
+        function(*args)
+    except BaseException as error:
+        # Listeners' errors are handled where they are called, and no thread of ours ends
+        # because one wants to end its own.
+        logger.debug("a listener ended its thread: %r", error)
+
+
 class _Item:
     """A call, and who waits for it to be done."""
 
@@ -171,6 +223,13 @@ def current_thread() -> WaitingThread:
     if tie is None:
         tie = _locals.tie = _Tie()
     return tie.thread
+
+
+def use_hub_for_calls(reactor: Reactor) -> None:
+    """Let the listeners of the calling thread run in its hub, which it has by now."""
+    tie: _Tie | None = getattr(_locals, "tie", None)
+    if tie is not None:
+        tie.thread.use_hub(reactor)
 
 
 def forget_calls_after_fork() -> None:
