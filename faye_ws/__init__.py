@@ -28,6 +28,7 @@ from .events import (
 from .eventsource import EventSource
 from .history import EventHistory
 from .reconnecting import reconnect
+from .runtime.process import stop_on_signals
 from .websocket import WebSocket
 
 __version__ = VERSION
@@ -60,4 +61,5 @@ __all__ = [
     "__version__",
     "broadcast",
     "reconnect",
+    "stop_on_signals",
 ]

@@ -83,7 +83,7 @@ class Announcer(EventTarget):
         if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
             if self._thread is not None:
                 raise error
-            self._reactor.hub.handle_error(self, type(error), error, error.__traceback__)
+            self._reactor.hub.handle_system_error(type(error), error, error.__traceback__)
 
     def _is_foreign(self) -> bool:
         return self._reactor.is_foreign()

@@ -387,7 +387,7 @@ class Dispatcher(Link):
         if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
             if self._reactor is None or self._thread is not None:
                 raise error
-            self._reactor.hub.handle_error(self, type(error), error, error.__traceback__)
+            self._reactor.hub.handle_system_error(type(error), error, error.__traceback__)
 
     def _fail_because_of_listener(self) -> None:
         if self._driver.leave(CloseCode.INTERNAL_ERROR, "a listener raised"):
