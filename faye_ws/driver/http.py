@@ -19,8 +19,6 @@ _TOKEN_CHARS = frozenset(
     "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 _END_OF_HEAD = b"\r\n\r\n"
-# Digits that a length may have, before it is the length of nothing on earth.
-_MAX_LENGTH_DIGITS = 19
 
 HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -156,43 +154,6 @@ def parse_response(head: bytes) -> Response:
     if not (len(status) == 3 and status.isascii() and status.isdigit() and rest[3:4] in ("", " ")):
         raise HandshakeError(f"not a status line: {first_line[:100]!r}")
     return Response(int(status), headers)
-
-
-def parse_body(response: Response, data: bytes, max_length: int) -> tuple[bytes, bool]:
-    """Return the body of a response, as far as `data` goes, and whether that is all.
-
-    Only the first `max_length` bytes of it count, and those of which nothing but the end of
-    the connection tells where they end do not (RFC 9112, 6.3).
-    """
-    if has_token(response.headers.get("Transfer-Encoding"), "chunked"):
-        return _parse_chunks(data, max_length)
-    length = response.headers.get("Content-Length") or ""
-    if not (length.isdecimal() and len(length) < _MAX_LENGTH_DIGITS):
-        return b"", True
-    max_length = min(max_length, int(length))
-    return data[:max_length], len(data) >= max_length
-
-
-def _parse_chunks(data: bytes, max_length: int) -> tuple[bytes, bool]:
-    body = b""
-    start = 0
-    while len(body) < max_length:
-        end = data.find(b"\r\n", start)
-        if end < 0:
-            # A line that never ends is no chunk's.
-            return body, len(data) - start > max_length
-        try:
-            size = int(data[start:end].partition(b";")[0], 16)
-        except ValueError:
-            size = 0
-        if size <= 0:
-            return body, True
-        start = end + 2
-        body += data[start : start + size]
-        start += size + 2
-        if start > len(data):
-            return body[:max_length], len(body) >= max_length
-    return body[:max_length], True
 
 
 def _check_version(version: str) -> None:
