@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from ..constants import MAX_HEAD_LENGTH, MAX_HEADER_FIELDS
-from ..errors import HandshakeError
+from ..errors import HandshakeError, HeadTooLarge
 
 _TOKEN_CHARS = frozenset(
     "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -114,13 +114,13 @@ def find_end_of_head(buffer: bytes, max_length: int = MAX_HEAD_LENGTH) -> int | 
     """Return where the head that `buffer` begins with ends, or None if more must come.
 
     Raises:
-        HandshakeError: it is longer than `max_length` bytes.
+        HeadTooLarge: it is longer than `max_length` bytes.
     """
     end = buffer.find(_END_OF_HEAD, 0, max_length)
     if end >= 0:
         return end + len(_END_OF_HEAD)
     if len(buffer) >= max_length:
-        raise HandshakeError(f"a head of more than {max_length} bytes")
+        raise HeadTooLarge(f"a head of more than {max_length} bytes")
     return None
 
 
@@ -168,7 +168,7 @@ def _check_version(version: str) -> None:
 def _parse_head(head: bytes) -> tuple[str, Headers]:
     first_line, *lines = head[: -len(_END_OF_HEAD)].decode("latin-1").split("\r\n")
     if len(lines) > MAX_HEADER_FIELDS:
-        raise HandshakeError(f"more than {MAX_HEADER_FIELDS} header fields")
+        raise HeadTooLarge(f"more than {MAX_HEADER_FIELDS} header fields")
     headers = Headers()
     for line in lines:
         name, colon, value = line.partition(":")
