@@ -110,13 +110,19 @@ def _serialize_head(first_line: str, headers: Headers) -> bytes:
     return "\r\n".join(lines).encode("latin-1")
 
 
-def find_end_of_head(buffer: bytes, max_length: int = MAX_HEAD_LENGTH) -> int | None:
+def find_end_of_head(
+    buffer: bytes, max_length: int = MAX_HEAD_LENGTH, *, searched: int = 0
+) -> int | None:
     """Return where the head that `buffer` begins with ends, or None if more must come.
+
+    Args:
+        searched: how many of the bytes have been searched before, in vain.
 
     Raises:
         HeadTooLarge: it is longer than `max_length` bytes.
     """
-    end = buffer.find(_END_OF_HEAD, 0, max_length)
+    start = max(searched - len(_END_OF_HEAD) + 1, 0)
+    end = buffer.find(_END_OF_HEAD, start, max_length)
     if end >= 0:
         return end + len(_END_OF_HEAD)
     if len(buffer) >= max_length:

@@ -151,8 +151,9 @@ class ResponseReader:
 
     def _receive_head(self, data: bytes) -> bytes:
         """Take in bytes of heads, and return those behind the final one."""
+        searched = len(self.head)
         self.head += data
-        while (end := find_end_of_head(self.head)) is not None:
+        while (end := find_end_of_head(self.head, searched=searched)) is not None:
             response = parse_response(self.head[:end])
             rest = self.head[end:]
             if response.status == 101 or not 100 <= response.status < 200:
@@ -161,6 +162,7 @@ class ResponseReader:
                 return rest
             self._pass_over(end)
             self.head = rest
+            searched = 0
         return b""
 
     def _pass_over(self, length: int) -> None:

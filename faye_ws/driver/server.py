@@ -215,18 +215,19 @@ class Server(Driver):
             if self._driver is not None:
                 self._driver.receive_data(data)
         elif self._ending is None and not self._is_eof:
+            searched = len(self._buffer)
             self._buffer += data
             try:
-                self._read_request()
+                self._read_request(searched)
             except HandshakeError as error:
                 self._ending = error
 
-    def _read_request(self) -> None:
+    def _read_request(self, searched: int) -> None:
         if self._driver is not None:
             if len(self._buffer) > MAX_HEAD_LENGTH:
                 raise HandshakeError("too much data before the handshake is done")
             return
-        end = find_end_of_head(self._buffer)
+        end = find_end_of_head(self._buffer, searched=searched)
         if end is None:
             return
         request = parse_request(self._buffer[:end])

@@ -174,6 +174,8 @@ def test_the_end_of_a_head_is_where_the_empty_line_ends() -> None:
     assert find_end_of_head(data + b"more\r\n\r\n") == len(data)
     for end in range(len(data)):
         assert find_end_of_head(data[:end]) is None
+        # However much of it was there before.
+        assert find_end_of_head(data + b"more", searched=end) == len(data)
 
 
 @pytest.mark.parametrize("line_break", [b"\n", b"\r", b"\n\r", b"\r\r\n"])
