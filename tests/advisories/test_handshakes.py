@@ -238,10 +238,10 @@ def test_a_page_of_another_origin_gets_no_connection_unless_that_is_asked_for(cu
         assert status_of(request, cut, versions=drafts.VERSIONS) == 403
 
 
-def test_a_name_that_leads_to_a_local_server_is_the_origin_of_its_pages_alone(cut: Cut) -> None:
-    """CVE-2026-44211: a page whose name was made to point here names itself as the host.
+def test_a_list_of_origins_keeps_out_pages_whose_name_was_made_to_lead_here(cut: Cut) -> None:
+    """The class of PYSEC-2026-3483: a page whose name was made to lead here (DNS rebinding).
 
-    It is of the same origin then; a list of origins is what keeps it out.
+    Its host is ours then, so it is of the same origin; a list of origins keeps it out.
     """
     request = wire.request(b"Host: evil.example", b"Origin: http://evil.example")
     assert status_of(request, cut) == 101
