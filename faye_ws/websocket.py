@@ -43,7 +43,7 @@ class WebSocket(Connection):
             them is used.
         headers: header fields to add to the 101 response.
         max_length: the longest message accepted, in bytes; a longer one is 1009.
-        origins: which web pages may connect: None for those of the same host, `"*"` for
+        origins: which web pages may connect: None for those of the same origin, `"*"` for
             all, or a list of origins such as `"https://example.com"`. Others get a 403.
         versions: the versions of the protocol that are spoken: RFC 6455, called `hybi-13`,
             and if old clients need them the drafts `hixie-76` and `hixie-75`. Others get a
