@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import selectors
-import socket
 import ssl
 import struct
 import time
@@ -27,7 +26,8 @@ class Departure:
         told: seconds until the close frame came, on a WebSocket; None if none has come.
         code: the code in the close frame.
         ended: seconds until the end of the bytes, or of the body of an event stream.
-        is_clean: the end is one that HTTP, or WebSocket, knows, and no reset.
+        how: how they ended: "clean" as WebSocket or HTTP would have it, "cut off" without the
+            last chunk of a chunked body, or "reset"; "never" until then.
     """
 
     def __init__(self, peer: Peer) -> None:
@@ -35,7 +35,7 @@ class Departure:
         self.told: float | None = None
         self.code: int | None = None
         self.ended: float | None = None
-        self.is_clean = False
+        self.how = "never"
         self._tail = peer.take(len(peer._buffer))
         peer.socket.setblocking(False)
 
@@ -48,14 +48,14 @@ class Departure:
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
         except OSError:
-            self.hung_up(seconds, is_clean=False)
+            self.hung_up(seconds, "reset")
         else:
-            self.hung_up(seconds, is_clean=True)
+            self.hung_up(seconds, "clean")
         return False
 
-    def hung_up(self, seconds: float, is_clean: bool) -> None:
+    def hung_up(self, seconds: float, how: str) -> None:
         if self.ended is None:
-            self.ended, self.is_clean = seconds, is_clean
+            self.ended, self.how = seconds, how
 
     def heard(self, data: bytes, seconds: float) -> None:
         raise NotImplementedError
@@ -71,10 +71,10 @@ class StreamPeer(Departure):
     def heard(self, data: bytes, seconds: float) -> None:
         self._tail = (self._tail + data)[-7:]
         if self._is_chunked and self._tail == b"\r\n0\r\n\r\n":
-            self.ended, self.is_clean = seconds, True
+            self.ended, self.how = seconds, "clean"
 
-    def hung_up(self, seconds: float, is_clean: bool) -> None:
-        super().hung_up(seconds, is_clean and not self._is_chunked)
+    def hung_up(self, seconds: float, how: str) -> None:
+        super().hung_up(seconds, "cut off" if self._is_chunked and how == "clean" else how)
 
 
 class WebSocketPeer(Departure):
@@ -82,7 +82,7 @@ class WebSocketPeer(Departure):
 
     def __init__(self, peer: Peer, is_deaf: bool) -> None:
         super().__init__(peer)
-        self._is_deaf = is_deaf
+        self.is_deaf = is_deaf
 
     def heard(self, data: bytes, seconds: float) -> None:
         self._tail += data
@@ -96,14 +96,14 @@ class WebSocketPeer(Departure):
             if first & 0x0F == CLOSE:
                 self.told = seconds
                 self.code = struct.unpack("!H", payload[:2])[0] if payload else 1005
-                if not self._is_deaf:
+                if not self.is_deaf:
                     self._answer(seconds)
 
     def _answer(self, seconds: float) -> None:
         try:
             self.peer.socket.send(close(self.code if self.code != 1005 else None))
         except OSError:
-            self.hung_up(seconds, is_clean=False)
+            self.hung_up(seconds, "reset")
 
 
 def open_websockets(address: Address, count: int, deaf: int) -> list[WebSocketPeer]:
@@ -161,7 +161,7 @@ class Watcher:
 
     def run_until(self, has_ended: Callable[[], bool], limit: float) -> float | None:
         """Watch until a process has ended, and return after how many seconds it has."""
-        while (seconds := time.monotonic() - self._start) < limit:
+        while time.monotonic() - self._start < limit:
             self._look()
             if has_ended():
                 return time.monotonic() - self._start
@@ -179,10 +179,6 @@ class Watcher:
             if not peer.read(time.monotonic() - self._start):
                 self._selector.unregister(peer.peer.socket)
                 self._left -= 1
-                if not isinstance(peer, WebSocketPeer) or not peer._is_deaf:
-                    hang_up(peer.peer.socket)
-
-
-def hang_up(sock: socket.socket) -> None:
-    """End our side as well: a server may wait for that."""
-    sock.close()
+                if not isinstance(peer, WebSocketPeer) or not peer.is_deaf:
+                    # The server may wait for our end as well.
+                    peer.peer.socket.close()

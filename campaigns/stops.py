@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,9 @@ from .servers import (
     Server,
     choose,
     noise,
+    tracebacks,
 )
-from .tables import replace_between_markers, table
+from .tables import Page, table
 from .wire import Address
 
 SIGNALS = ("TERM", "HUP", "INT")
@@ -73,21 +75,20 @@ class Result:
             faults.append(f"{len(self.websockets) - len(told)} WebSockets are not told 1001")
         if any(seconds > within for seconds in told if seconds is not None):
             faults.append(f"1001 comes after {within} s")
-        if not all(peer.is_clean for peer in self.streams):
-            faults.append("event streams are reset or never end")
-        elif any(peer.ended is None or peer.ended > within for peer in self.streams):
+        if any(peer.how != "clean" for peer in self.streams):
+            faults.append(f"event streams: {hows(self.streams)}")
+        if any(peer.ended is not None and peer.ended > within for peer in self.streams):
             faults.append(f"event streams end after {within} s")
         limit = EXIT_WITH_DEAF if self.stop.deaf else EXIT
         if self.exit_seconds is None or self.exit_seconds > limit:
             faults.append(f"it does not exit within {limit:.0f} s")
         if self.noise:
-            faults.append(self.noise)
+            faults.append(f"{self.noise} in the log")
         return faults
 
     def cells(self) -> list[str]:
         """Return the row of the table."""
         told = [peer.told for peer in self.websockets if peer.code == 1001]
-        clean = sum(peer.is_clean for peer in self.streams)
         ended = [peer.ended for peer in self.streams]
         status = "" if self.status is None else str(self.status)
         return [
@@ -96,7 +97,7 @@ class Result:
             str(self.stop.deaf),
             f"{len(told)} of {len(self.websockets)}",
             latest(told),
-            f"{clean} of {len(self.streams)}",
+            hows(self.streams),
             latest(ended),
             latest([self.exit_seconds]),
             status,
@@ -104,8 +105,23 @@ class Result:
         ]
 
 
-HEAD = ["server", "signal", "deaf", "1001", "last, s", "streams", "last, s", "exit, s", "status",
-        "trouble in the log"]  # fmt: skip
+HEAD = [
+    "server",
+    "signal",
+    "deaf",
+    "1001",
+    "last, s",
+    "streams",
+    "last, s",
+    "exit, s",
+    "status",
+    "trouble in the log",
+]
+
+
+def hows(streams: list[Departure]) -> str:
+    """Return how event streams ended, as a cell."""
+    return ", ".join(f"{number} {how}" for how, number in Counter(p.how for p in streams).items())
 
 
 def latest(seconds: list[float | None]) -> str:
@@ -120,9 +136,7 @@ def play(stop: Stop, options: argparse.Namespace, certificates: Certificates) ->
     """Start a server, connect, send it the signal, and watch all end."""
     with tempfile.TemporaryDirectory(prefix="stops-") as folder:
         more = shlex.split(options.gunicorn)
-        server = Server(
-            stop.kind, Path(folder), certificates, line=options.line, gunicorn=more
-        )
+        server = Server(stop.kind, Path(folder), certificates, line=options.line, gunicorn=more)
         with server:
             address = Address(server.port, server.ca)
             websockets = open_websockets(address, options.connections, stop.deaf)
@@ -143,7 +157,9 @@ def watch(
         watcher.start()
 
         def has_ended() -> bool:
-            return not Path(f"/proc/{old}").exists() if reload else server.process.poll() is not None
+            if reload:
+                return not Path(f"/proc/{old}").exists()
+            return server.process.poll() is not None
 
         exit_seconds = watcher.run_until(has_ended, LIMIT)
         # What was sent before the end may still be on its way.
@@ -154,8 +170,12 @@ def watch(
         server.get("/")
         server.process.terminate()
         server.process.wait(LIMIT)
-    said = noise(server.logged()[before:])
-    return Result(stop, [*websockets], streams, exit_seconds, None if reload else status, said)
+    log = server.logged()[before:]
+    for traceback in tracebacks(log)[:1]:
+        print(f"{stop.kind} {stop.signal}: {traceback}", file=sys.stderr)
+    return Result(
+        stop, [*websockets], streams, exit_seconds, None if reload else status, noise(log)
+    )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -163,27 +183,42 @@ def parse_arguments() -> argparse.Namespace:
         prog=".ci/stops", description="Stop every server while connections are open."
     )
     add = parser.add_argument
-    add("--servers", default="pywsgi,gevent,gthread,werkzeug", help="such as 'pywsgi,gthread TLS'"
-        " (default: pywsgi, gunicorn's gevent and gthread, Werkzeug; each plain and TLS)")  # fmt: skip
+    add(
+        "--servers",
+        default="pywsgi,gevent,gthread,werkzeug",
+        help="such as 'pywsgi,gthread TLS'"
+        " (default: pywsgi, gunicorn's gevent and gthread, Werkzeug; each plain and TLS)",
+    )
     add("--signals", default=",".join(SIGNALS), help="of TERM, HUP, INT (default: all)")
     add("--connections", type=int, default=50, help="of each of the two kinds (default: 50)")
-    add("--deaf", default="0,5", help="how many peers never answer; one stop for each number of"
-        " the list (default: 0,5)")  # fmt: skip
+    add(
+        "--deaf",
+        default="0,5",
+        help="how many peers never answer; one stop for each number of the list (default: 0,5)",
+    )
     add("--within", type=float, default=1.0, help="seconds in which all must be told (default: 1)")
     add("--together", type=int, default=1, help="how many stops at once (default: 1)")
-    add("--line", help="Python code that main of pywsgi's and Werkzeug's script has about signals;"
-        " it knows faye_ws and server (default: TERM and HUP exit)")  # fmt: skip
+    add(
+        "--line",
+        help="Python code that main of pywsgi's and Werkzeug's script has about signals;"
+        " it knows faye_ws and server (default: TERM and HUP exit)",
+    )
     add("--gunicorn", default="", help="more arguments for gunicorn, such as '-c hooks.py'")
-    add("--write-page", type=Path, metavar="PAGE", help="put the table between the markers of"
-        " this page")  # fmt: skip
+    add(
+        "--write-page",
+        metavar="PAGE",
+        help="put the table into this page, such as docs/stopping.md, between its comments",
+    )
     options = parser.parse_args()
     try:
         options.kinds = choose(options.servers)
         options.deaf = [int(number) for number in options.deaf.split(",")]
-    except ValueError as error:
+        options.page = Page(ROOT / options.write_page, "stops") if options.write_page else None
+    except (OSError, ValueError) as error:
         parser.error(str(error))
-    options.signals = [word.strip().upper().removeprefix("SIG")
-                       for word in options.signals.split(",")]  # fmt: skip
+    options.signals = [
+        word.strip().upper().removeprefix("SIG") for word in options.signals.split(",")
+    ]
     if unknown := set(options.signals) - set(SIGNALS):
         parser.error(f"no signal: {', '.join(sorted(unknown))}")
     if max(options.deaf) > options.connections:
@@ -193,8 +228,12 @@ def parse_arguments() -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> list[Result | CampaignError]:
     """Play all stops, and print how each went."""
-    stops = [Stop(kind, word, deaf) for kind in options.kinds for deaf in options.deaf
-             for word in options.signals]  # fmt: skip
+    stops = [
+        Stop(kind, word, deaf)
+        for kind in options.kinds
+        for deaf in options.deaf
+        for word in options.signals
+    ]
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stops-") as folder:
         certificates = Certificates(Path(folder))
@@ -230,13 +269,12 @@ def main() -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     outcomes = run(options)
     results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
-    text = table([HEAD, *(result.cells() for result in results)], words={0, 1, 9})
+    text = table([HEAD, *(result.cells() for result in results)], words={0, 1, 5, 9})
     print(text)
-    if options.write_page and len(results) == len(outcomes):
-        page = options.write_page if options.write_page.is_absolute() else ROOT / options.write_page
-        replace_between_markers(page, "stops", text)
     if len(results) < len(outcomes):
         return 2
+    if options.page:
+        options.page.write(text)
     return 1 if any(result.faults(options.within) for result in results) else 0
 
 

@@ -22,20 +22,29 @@ def table(rows: list[list[str]], words: Set[int]) -> str:
         ]
         return f"| {' | '.join(cells)} |".rstrip()
 
-    rule = ["-" * width if place in words else "-" * (width - 1) + ":"
-            for place, width in enumerate(widths)]  # fmt: skip
+    rule = [
+        "-" * width if place in words else "-" * (width - 1) + ":"
+        for place, width in enumerate(widths)
+    ]
     return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
 
 
-def replace_between_markers(page: Path, name: str, text: str) -> None:
-    """Put a text between two comments of a page, in place of what is there.
+class Page:
+    """A page with a text between two comments, `<!-- NAME: begin -->` and the same with `end`.
 
     Raises:
-        ValueError: the page has no such comments.
+        OSError, ValueError: there is no such page, or it has no such comments.
     """
-    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
-    before, found, rest = page.read_text().partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not (found and found_end):
-        raise ValueError(f"{page} has no lines {begin.strip()} and {end.strip()}")
-    page.write_text(f"{before}{begin}{text}\n{end}{after}")
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+        before, found, rest = path.read_text().partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found and found_end):
+            raise ValueError(f"{path} has no lines {begin.strip()} and {end.strip()}")
+        self._before, self._after = before + begin, end + after
+
+    def write(self, text: str) -> None:
+        """Put a text between the comments, in place of what is there."""
+        self._path.write_text(f"{self._before}{text}\n{self._after}")

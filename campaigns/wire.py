@@ -36,12 +36,12 @@ def request(path: str, more: str = "", version: int = 13) -> bytes:
 
 def stream_request(path: str) -> bytes:
     """Return the request for an event stream."""
-    return (
-        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-    ).encode()
+    return (f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").encode()
 
 
-def frame(first: int, payload: bytes = b"", masked: bool = True, length: int | None = None) -> bytes:
+def frame(
+    first: int, payload: bytes = b"", masked: bool = True, length: int | None = None
+) -> bytes:
     """Return a frame; `length` may be a lie."""
     size = len(payload) if length is None else length
     bit = 0x80 if masked else 0
