@@ -164,21 +164,25 @@ def watch(
         exit_seconds = watcher.run_until(has_ended, LIMIT)
         # What was sent before the end may still be on its way.
         watcher.drain()
-    status = server.process.poll()
-    if reload and exit_seconds is not None:
-        # The new worker has to serve.
-        server.get("/")
-        server.process.terminate()
-        server.process.wait(LIMIT)
+    # The status of a worker is its parent's to know.
+    status = None if reload else server.process.poll()
+    trouble = [] if not reload or serves(server) else ["the new worker does not serve"]
     log = server.logged()[before:]
     for traceback in tracebacks(log)[:1]:
         print(f"{stop.kind} {stop.signal}: {traceback}", file=sys.stderr)
-    return Result(
-        stop, [*websockets], streams, exit_seconds, None if reload else status, noise(log)
-    )
+    said = ", ".join(filter(None, (noise(log), *trouble)))
+    return Result(stop, [*websockets], streams, exit_seconds, status, said)
 
 
-def parse_arguments() -> argparse.Namespace:
+def serves(server: Server) -> bool:
+    """Tell whether a server answers."""
+    try:
+        return bool(server.get("/"))
+    except CampaignError:
+        return False
+
+
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=".ci/stops", description="Stop every server while connections are open."
     )
@@ -209,6 +213,12 @@ def parse_arguments() -> argparse.Namespace:
         metavar="PAGE",
         help="put the table into this page, such as docs/stopping.md, between its comments",
     )
+    return parser
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = make_parser()
     options = parser.parse_args()
     try:
         options.kinds = choose(options.servers)
