@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
+import select
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ from .servers import (
     Server,
     choose,
     noise,
+    prepare_for_signals,
     tracebacks,
 )
 from .stock import MEASURES, Stock
@@ -58,6 +58,10 @@ OPTIONS = {
 ROUND = 6.0
 REST = 6.0
 LAST_REST = 20.0
+# Seconds in which the peers have to do what they are told.
+ANSWER_LIMIT = 180.0
+# What there is for a connection, and goes with it.
+COUNTS = ("objects", "greenlets", "descriptors")
 # Of each kind those that hold on to what they never read, and the seconds they may.
 HELD = 5
 HELD_LIMIT = 3 * SEND_TIMEOUT + 6.0
@@ -111,24 +115,27 @@ class Peers(Group):
         with suppress(OSError, ValueError):
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
+            # One answer is one line, so nothing of it is in a buffer already.
+            if not select.select([self.process.stdout], [], [], ANSWER_LIMIT)[0]:
+                raise CampaignError(f"the peers hang, told to {line}")
             answer: dict[str, Any] = json.loads(self.process.stdout.readline())
             return answer
         raise CampaignError(f"the peers have ended:\n{self.logged()[-2000:]}")
 
 
-def rest(server: Server, seconds: float, is_at_rest: Callable[[Stock], bool]) -> Stock:
-    """Wait until the server is at rest, or two looks half a second apart see the same."""
+def rest(server: Server, seconds: float, goal: Stock) -> Stock:
+    """Wait until there is no more than in `goal`, or for so many seconds; return what there is."""
     deadline = time.monotonic() + seconds
-    before: Stock = {}
     while True:
-        now = server.stats()
-        counts = [now["objects"], now["greenlets"], now["descriptors"]]
-        if is_at_rest(now) or time.monotonic() > deadline:
-            return now
-        if before and counts == [before[name] for name in ("objects", "greenlets", "descriptors")]:
-            deadline = min(deadline, time.monotonic() + 1.5)
-        before = now
+        stock = server.stats()
+        if not exceeds(stock, goal) or time.monotonic() > deadline:
+            return stock
         time.sleep(0.3)
+
+
+def exceeds(stock: Stock, goal: Stock, allowed: int = 0) -> bool:
+    """Tell whether there is more of anything that goes with its connection."""
+    return any(stock[name] > goal[name] + allowed for name in COUNTS)
 
 
 def soak(kind: Kind, folder: Path, options: argparse.Namespace) -> Outcome:
@@ -146,6 +153,7 @@ def soak(kind: Kind, folder: Path, options: argparse.Namespace) -> Outcome:
                 outcome.faults += judge_log(server)
     except CampaignError as error:
         outcome.faults.append(str(error))
+    outcome.faults += [f"{number} x {words}" for words, number in outcome.failed.items()]
     for series in (outcome.served, outcome.peers):
         if series is not None:
             whose = "" if series is outcome.served else "peers: "
@@ -160,19 +168,17 @@ def play(server: Server, peers: Peers, outcome: Outcome, duration: float) -> Non
     """Let the peers loose, round after round, and take stock."""
     peers.obey("warm")
     answer = peers.obey("run 2")
-    first = rest(server, REST, lambda stock: False)
+    time.sleep(REST)
+    first = server.stats()
     served = outcome.served = Series(duration, first)
     clients = outcome.peers = Series(duration, answer["stock"])
-
-    def is_at_rest(stock: Stock) -> bool:
-        return all(stock[name] <= first[name] for name in ("objects", "greenlets", "descriptors"))
 
     start = time.monotonic()
     length = min(ROUND, duration / 8)
     while time.monotonic() - start < duration:
         answer = peers.obey(f"run {length}")
         outcome.played, outcome.failed = answer["played"], answer["failed"]
-        stock = rest(server, min(REST, length), is_at_rest)
+        stock = rest(server, min(REST, length), first)
         if stock["pid"] != first["pid"]:
             raise CampaignError("the process that serves has ended, and another has begun")
         elapsed = time.monotonic() - start
@@ -181,8 +187,7 @@ def play(server: Server, peers: Peers, outcome: Outcome, duration: float) -> Non
         tell(server.kind, elapsed, outcome, stock)
     if answer["stuck"]:
         outcome.faults.append(f"peers do not come back: {count(answer['stuck'])}")
-    outcome.faults += [f"{number} x {words}" for words, number in outcome.failed.items()]
-    served.after = rest(server, LAST_REST, is_at_rest)
+    served.after = rest(server, LAST_REST, first)
     clients.after = peers.obey("run 0")["stock"]
     outcome.faults += see_held_let_go(server, peers, served.after)
 
@@ -191,17 +196,16 @@ def see_held_let_go(server: Server, peers: Peers, before: Stock) -> list[str]:
     """See that the server lets go of those who never read, while they hold on."""
     peers.obey(f"hold {HELD}")
     start = time.monotonic()
-    names = ("objects", "greenlets", "descriptors")
     while (seconds := time.monotonic() - start) < HELD_LIMIT:
         peers.obey("pong")
         stock = server.stats()
-        if all(stock[name] <= before[name] + HELD - 1 for name in names):
+        if not exceeds(stock, before, allowed=HELD - 1):
             break
         time.sleep(0.3)
     peers.obey("leave")
     if seconds < HELD_LIMIT:
         return []
-    more = ", ".join(f"{stock[name] - before[name]} {name}" for name in names)
+    more = ", ".join(f"{stock[name] - before[name]} {name}" for name in COUNTS)
     return [
         f"{HELD} WebSockets and {HELD} streams that never read are kept after"
         f" {HELD_LIMIT:.0f} s: {more}"
@@ -276,9 +280,7 @@ def run(options: argparse.Namespace, folder: Path) -> list[Outcome]:
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
     options = parse_arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # An exit unwinds the blocks that end processes, which the default action does not.
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    prepare_for_signals()
     with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as folder:
         outcomes = run(options, Path(folder))
     head = ["server", "peers", *MEASURES.values(), ""]

@@ -33,6 +33,7 @@ from .servers import (
     Server,
     choose,
     noise,
+    prepare_for_signals,
     tracebacks,
 )
 from .tables import Page, table
@@ -82,6 +83,9 @@ class Result:
         limit = EXIT_WITH_DEAF if self.stop.deaf else EXIT
         if self.exit_seconds is None or self.exit_seconds > limit:
             faults.append(f"it does not exit within {limit:.0f} s")
+        number = getattr(signal, f"SIG{self.stop.signal}")
+        if self.status not in (None, 0, -number, 128 + number):
+            faults.append(f"it exits with {self.status}")
         if self.noise:
             faults.append(f"{self.noise} in the log")
         return faults
@@ -274,9 +278,7 @@ def run(options: argparse.Namespace) -> list[Result | CampaignError]:
 def main() -> int:
     """Do what the command line asks for; return the exit status."""
     options = parse_arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # An exit unwinds the blocks that end processes, which the default action does not.
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    prepare_for_signals()
     outcomes = run(options)
     results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
     text = table([HEAD, *(result.cells() for result in results)], words={0, 1, 5, 9})

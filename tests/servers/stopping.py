@@ -49,6 +49,8 @@ def main() -> None:
     # The one line: TERM and HUP end the process as an exit does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
+    # A shell has its background jobs ignore INT, and they would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     server: Any
     if name == "pywsgi":
         from gevent.pywsgi import WSGIServer
