@@ -172,8 +172,11 @@ def watch(
     status = None if reload else server.process.poll()
     trouble = [] if not reload or serves(server) else ["the new worker does not serve"]
     log = server.logged()[before:]
-    for traceback in tracebacks(log)[:1]:
-        print(f"{stop.kind} {stop.signal}: {traceback}", file=sys.stderr)
+    last_words = tracebacks(log)[:1]
+    if status in (-signal.SIGABRT, -signal.SIGSEGV):
+        last_words.append("\n".join(log.splitlines()[-5:]))
+    for words in last_words:
+        print(f"{stop.kind} {stop.signal}: {words}", file=sys.stderr)
     said = ", ".join(filter(None, (noise(log), *trouble)))
     return Result(stop, [*websockets], streams, exit_seconds, status, said)
 
