@@ -188,12 +188,15 @@ def stop(served: Served, signum: signal.Signals, deaf: int = 0) -> None:
         websockets, streams = connect(served, stack)
         pid = served.serving_pid()
         served.program.process.send_signal(signum)
-        for number, peer in enumerate(websockets):
-            assert peer.read_close() == 1001
-            if number >= deaf:
-                peer.answer_close()
-        for peer in streams:
-            peer.read_to_end()
+        try:
+            for number, peer in enumerate(websockets):
+                assert peer.read_close() == 1001
+                if number >= deaf:
+                    peer.answer_close()
+            for peer in streams:
+                peer.read_to_end()
+        except TimeoutError:
+            pytest.fail(f"a peer still waits after {DEADLINE} s:\n{served.program.errors()}")
         served.wait_for_end(pid, is_reload)
     trouble = TROUBLE.search(served.program.errors())
     assert trouble is None, served.program.errors()
