@@ -256,7 +256,7 @@ _NOISE = {
     "killed": r"SIGKILL|SIGABRT",
     "SIGSEGV": r"SIGSEGV",
     "fatal error": r"Fatal Python error",
-    "corrupted": r"\(libev\)|malloc\(\)|free\(\)|double linked",
+    "corrupted": r"(?m)^(?:\(libev\)|malloc\(\)|free\(\)|corrupted ).*",
     "ignored exception": r"Exception ignored",
 }
 
