@@ -109,7 +109,8 @@ def streams() -> Iterator[Streams]:
     streams = Streams()
     yield streams
     for peer in streams.peers:
-        streams.server.stop()
+        peer.close()
+    streams.server.stop()
 
 
 def test_a_stream_that_nobody_reads_is_dropped_with_its_greenlet(streams: Streams) -> None:
