@@ -25,6 +25,7 @@ from .extensions.contract import Extension
 from .opening import Opening
 from .runtime.background import place_of_client
 from .runtime.proxies import ProxyOption
+from .runtime.reactor import Reactor
 from .runtime.seconds import check_seconds
 from .runtime.tls import TLSOptions
 
@@ -132,14 +133,14 @@ class Client(Connection):
         self._connect_timeout = check_seconds("connect_timeout", connect_timeout)
         self._failure: HandshakeError | None = None
         self._connecting: gevent.Greenlet[[], None] | None = None
-        self._reactor, self._thread = place_of_client()
-        self._reactor.members.add(self)
-        if not self._reactor.is_foreign():
-            self._begin()
-        elif not self._reactor.post(self._begin):
+        reactor = self._settle_in(*place_of_client())
+        if not reactor.is_foreign():
+            self._begin(reactor)
+        elif not reactor.post(self._begin, reactor):
             raise RuntimeError("the process ends, so no connection can begin")
 
-    def _begin(self) -> None:
+    def _begin(self, reactor: Reactor) -> None:
+        reactor.members.add(self)
         if self._driver.ready_state is ReadyState.CONNECTING:
             self._connecting = gevent.spawn(self._connect)
 

@@ -7,7 +7,7 @@ called from another thread than the connection's is handed over to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
@@ -25,23 +25,21 @@ from .driver.base import Driver
 from .driver.prepared import PreparedMessage
 from .errors import ConnectionClosed
 from .events import CloseEvent, event_handler, logger
-from .runtime.dispatcher import Dispatcher, PongCallback
-from .runtime.handing_over import HubGone, hand_over
+from .runtime.dispatcher import PongCallback
 from .runtime.seconds import deadline_after
+from .runtime.sharing import NO_MESSAGE, SharedDispatcher
 
 Data = str | bytes | bytearray | memoryview
-_T = TypeVar("_T")
 
 # Replies of one batch are held together up to this many bytes.
 _MAX_CORKED = 2**16
 
-_NO_MESSAGE = "no message has come"
 _NOT_CLOSED = "the connection is not closed"
 
 _CLEAN_CODES = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
 
 
-class Connection(Dispatcher):
+class Connection(SharedDispatcher):
     """A WebSocket connection.
 
     It is an event target: `open`, `message`, `error`, `close`, and as a stream `data`,
@@ -139,9 +137,9 @@ class Connection(Dispatcher):
             TypeError: the message is neither.
             ValueError: the text has a lone surrogate, so it has no form in UTF-8.
         """
-        if self._is_foreign():
-            return self._hand_over(lambda: self.send(message))
         data = check_data(message)
+        if self._is_foreign():
+            return self._post_message(data) or self._hand_over(lambda: self.send(data))
         if not self._send_data(data):
             return self._not_sent(isinstance(data, str), lambda: self._send_data(data))
         self._flush_or_hold_back(len(data))
@@ -274,21 +272,23 @@ class Connection(Dispatcher):
         me = getcurrent()
         deadline = deadline_after(timeout)
         if self._is_foreign():
+            if self._waits_in_thread():
+                return self._receive_in_thread(me, deadline)
             return self._hand_over(
-                lambda: self._receive(me, NEVER), deadline, _NO_MESSAGE, self._give_back
+                lambda: self._receive(me, NEVER), deadline, NO_MESSAGE, self._give_back
             )
         return self._receive(me, deadline)
 
     def _receive(self, receiver: greenlet, deadline: float) -> str | bytes:
-        while not self._messages:
+        while (message := self._next_message()) is None:
             self._ask(receiver)
             if self._messages:
-                break
+                continue
             if self._closed is not None:
                 raise ConnectionClosed(*self._closed)
-            self._wait_asking(receiver, deadline, _NO_MESSAGE)
+            self._wait_asking(receiver, deadline, NO_MESSAGE)
         self._serving = receiver
-        return self._next_message()
+        return message
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Iterate over the messages until the connection is closed.
@@ -370,33 +370,6 @@ class Connection(Dispatcher):
         self.on("data", lambda event: destination.write(event.data))
         self.on("end", lambda event: finish())
         return destination
-
-    # Threads
-
-    def _is_foreign(self) -> bool:
-        # When all is over, the thread may be, too, and there is nothing left to share.
-        is_over = self._closed is not None and self._transport is None
-        if self._reactor is None or (is_over and not self._notices and not self._busy):
-            return False
-        return self._reactor.is_foreign()
-
-    def _hand_over(
-        self,
-        function: Callable[[], _T],
-        deadline: float = NEVER,
-        failure: str = "",
-        give_back: Callable[[_T], object] | None = None,
-    ) -> _T:
-        """Call a function in the hub of the connection, and return what it returns."""
-        assert self._reactor is not None
-        try:
-            return hand_over(
-                self._reactor, function, deadline=deadline, failure=failure, give_back=give_back
-            )
-        except HubGone:
-            # The connection has ended with its hub, so nothing will wait now.
-            self.forget()
-            return function()
 
 
 def check_data(message: Data) -> str | bytes:

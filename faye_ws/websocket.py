@@ -140,8 +140,8 @@ class WebSocket(Connection):
             sock, early, detached = take_socket(environ, self._server_wrote)
             self._environ = None
             self._keeps_server = not detached
-            self._reactor, self._thread = place_of_request()
-            watch_for_stop(environ, self._reactor)
+            reactor = self._settle_in(*place_of_request())
+            watch_for_stop(environ, reactor)
             self._in_hub(lambda: self._attach(sock, early, keep_socket=not detached))
         else:
             self._environ = None

@@ -152,7 +152,7 @@ def app(environ, start_response):
     ws.on("message", lambda event: ws.send(event.data))
     return ws(environ, start_response)
 
-def visit(ended):
+def visit(waits):
     ws = Client(f"ws://127.0.0.1:{server.server_port}/")
     ws.send("hi")
     assert ws.receive(5) == "hi"

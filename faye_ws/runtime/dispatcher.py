@@ -30,14 +30,16 @@ from ..driver.events import Close, Message, Open, Pong
 from ..driver.events import Event as DriverEvent
 from ..errors import ConnectionClosed
 from ..events import CloseEvent, ErrorEvent, Event, Listener, MessageEvent, logger
+from .exchange import Exchange
 from .link import Link
+from .reactor import Reactor
 from .threads import ListenerThread
 from .waiting import WaitQueue
 
 # Messages that wait for the application may weigh this much before the peer has to wait.
 # Each weighs what Python holds of it, and its place in the queue.
 _MAX_INBOX = 2**20
-_PLACE = 8
+PLACE = 8
 # Seconds the application has to answer what came before the end of the connection.
 _END_GRACE = 1.0
 # Pings whose pong has not come; a peer that answers none must not fill our memory.
@@ -57,6 +59,7 @@ class Dispatcher(Link):
         "_busy",
         "_closed",
         "_context",
+        "_exchange",
         "_hears_data",
         "_hears_messages",
         "_inbox_weight",
@@ -96,6 +99,8 @@ class Dispatcher(Link):
         self._context: Context | None = None
         # The thread that they run in, where that is not the hub's.
         self._thread: ListenerThread | None = None
+        # What other threads and the hub exchange, if the hub is the one in the background.
+        self._exchange: Exchange | None = None
         # Whether a worker runs the listeners, and which; who has received a message, and may
         # not have answered it yet; and who asks for what comes next.
         self._busy = False
@@ -107,6 +112,14 @@ class Dispatcher(Link):
 
     def _on_open(self) -> None:
         raise NotImplementedError
+
+    def _settle_in(self, reactor: Reactor, thread: ListenerThread | None) -> Reactor:
+        """Live in a hub from now on, and call the listeners in a thread, or in the hub."""
+        self._reactor = reactor
+        self._thread = thread
+        if thread is not None:
+            self._exchange = Exchange()
+        return reactor
 
     # From the driver
 
@@ -124,6 +137,7 @@ class Dispatcher(Link):
     def _take(self) -> None:
         """Take what the driver has to tell, as far as there is room for it."""
         driver = self._driver
+        self._settle()
         was_behind, self._is_behind = self._is_behind, False
         while self._has_room():
             if driver.is_ending:
@@ -220,31 +234,43 @@ class Dispatcher(Link):
         if self._messages is None:
             self._messages = deque()
         self._messages.append(data)
-        self._inbox_weight += getsizeof(data) + _PLACE
+        self._inbox_weight += getsizeof(data) + PLACE
 
-    def _next_message(self) -> str | bytes:
+    def _next_message(self) -> str | bytes | None:
+        """Take the next message, if another thread has not just taken the last."""
         messages = self._messages
-        assert messages is not None
-        message = messages.popleft()
-        self._inbox_weight -= getsizeof(message) + _PLACE
+        if not messages:
+            return None
+        try:
+            message = messages.popleft()
+        except IndexError:
+            return None
+        self._inbox_weight -= getsizeof(message) + PLACE
         if not messages:
             self._messages = None
-            # A string may have grown: Python keeps its UTF-8 when it was asked for.
-            self._inbox_weight = 0
+            if self._exchange is None:
+                # A string may have grown: Python keeps its UTF-8 when it was asked for.
+                self._inbox_weight = 0
             if self._stalled or self._is_behind:
                 self._advance_soon()
         return message
+
+    def _settle(self) -> None:
+        """Count what other threads have taken from the inbox."""
+        if self._exchange is not None:
+            self._inbox_weight -= self._exchange.settle()
 
     def _give_back(self, message: str | bytes) -> None:
         """Put a message back that was taken for somebody who is gone."""
         if self._messages is None:
             self._messages = deque()
         self._messages.appendleft(message)
-        self._inbox_weight += getsizeof(message) + _PLACE
+        self._inbox_weight += getsizeof(message) + PLACE
         self._serving = None
         self._advance_soon()
 
     def _is_inbox_full(self) -> bool:
+        self._settle()
         return self._inbox_weight > _MAX_INBOX
 
     def _expect_pong(self, data: bytes, callback: PongCallback | None) -> None:
@@ -284,6 +310,8 @@ class Dispatcher(Link):
         self._closed = self._closed or (CloseCode.ABNORMAL_CLOSURE, "", False)
         self._busy = False
         self._notices = None
+        if self._exchange is not None:
+            self._exchange.wake()
 
     def _on_drain(self) -> None:
         self._notify()
@@ -342,6 +370,8 @@ class Dispatcher(Link):
     def _notify(self) -> None:
         if self._waiting:
             self._waiting.notify()
+        if self._exchange is not None:
+            self._exchange.wake()
 
     # To listeners
 
@@ -388,7 +418,9 @@ class Dispatcher(Link):
     def _run_listeners(self) -> None:
         while True:
             if self._messages and self._may_dispatch() and not self._is_opening():
-                self._dispatch_message(self._next_message())
+                message = self._next_message()
+                if message is not None:
+                    self._dispatch_message(message)
             elif self._notices:
                 self._dispatch_notice(self._notices.popleft())
             else:
