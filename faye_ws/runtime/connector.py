@@ -147,7 +147,8 @@ def shake_hands(sock: Any, driver: Driver) -> None:
 def _receive(sock: Any) -> bytes:
     # Whoever reads in a loop need not wait in it: a peer may always have more.
     gevent.sleep(0)
-    return _cooperate(sock, lambda: sock.recv(_READ_SIZE))
+    data: bytes = _cooperate(sock, lambda: sock.recv(_READ_SIZE))
+    return data
 
 
 def _send_all(sock: Any, data: bytes) -> None:

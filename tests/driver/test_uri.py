@@ -114,7 +114,9 @@ def test_a_host_that_is_no_name_is_refused(host: str) -> None:
         parse_url(f"ws://{host}/")
 
 
-@pytest.mark.parametrize("host", ["a.", "x" * 63, ".".join(["x" * 63] * 3 + ["x" * 61]) + ".", "a_b"])
+@pytest.mark.parametrize(
+    "host", ["a.", "a_b", "x" * 63, ".".join(["x" * 63] * 3 + ["x" * 61]) + "."]
+)
 def test_a_name_may_be_as_long_as_the_dns_has_them(host: str) -> None:
     assert parse_url(f"ws://{host}/").host == host
 

@@ -134,7 +134,7 @@ def test_a_proxy_has_the_port_of_its_scheme(url: str, scheme: str, port: int) ->
 
 @pytest.mark.parametrize(
     "url",
-    ["http://a..b", f"http://{'x' * 64}.com", "socks5://a b", f"socks5://{'u' * 256}:p@h", "h:99999"],
+    ["a..b", f"http://{'x' * 64}.com", "socks5://a b", f"socks5://{'u' * 256}:p@h", "h:99999"],
 )
 def test_what_can_be_no_proxy_is_an_error_at_once(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):

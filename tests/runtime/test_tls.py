@@ -108,7 +108,8 @@ class Flood:
         cipher = self.tls.cipher()
         assert cipher is not None
         assert cipher[0] == key_updates.CIPHER
-        self.left = memoryview(key_updates.make_updates(key_updates.read_secret(log, role), UPDATES))
+        secret = key_updates.read_secret(log, role)
+        self.left = memoryview(key_updates.make_updates(secret, UPDATES))
         self.owner = Owner()
         self.transport = Counting(self.ours, gevent.get_hub().loop, self.owner)
 
