@@ -194,3 +194,77 @@ def test_who_has_paused_is_not_read_again_because_something_was_written(flood: F
     assert left - len(flood.left) < 2**17
     flood.transport.resume_reading()
     wait_for(lambda: flood.transport.reads > reads, "it is read again")
+
+
+# TLS within TLS
+
+
+class Within:
+    """A server's end of TLS within another TLS connection."""
+
+    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext) -> None:
+        self._outer = outer
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake."""
+        try:
+            self._tls.do_handshake()
+        finally:
+            self._outer.send(self._outgoing.read())
+            self._fill()
+
+    def _fill(self) -> None:
+        try:
+            self._incoming.write(self._outer.recv(2**16))
+        except ssl.SSLWantReadError:
+            """There is nothing."""
+
+    def read(self) -> bytes:
+        """Return what has come."""
+        self._fill()
+        try:
+            return self._tls.read(2**20)
+        except ssl.SSLWantReadError:
+            return b""
+
+
+def test_what_waits_in_tls_within_tls_is_counted_and_goes_out() -> None:
+    authority = trustme.CA()
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(server_context)
+    client_context = ssl.create_default_context()
+    authority.configure_trust(client_context)
+    ours, theirs = socket.socketpair()
+    for sock in (ours, theirs):
+        sock.setblocking(False)
+    below = TLSSocket(ours, client_context, "localhost")
+    peer_below = server_context.wrap_socket(
+        theirs, server_side=True, do_handshake_on_connect=False
+    )
+    complete(below.do_handshake, peer_below.do_handshake)
+    above = TLSSocket(below, client_context, "localhost")
+    peer = Within(peer_below, server_context)
+    complete(above.do_handshake, peer.do_handshake)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        ours.setsockopt(socket.SOL_SOCKET, option, KERNEL_BUFFER)
+    owner = Owner()
+    transport = TLSTransport(above, gevent.get_hub().loop, owner)
+    # Less than one layer takes at once: nothing but TLS has what the socket does not take.
+    data = bytes(range(256)) * 2**7
+    transport.write(data)
+    assert 0 < transport.backlog < 2 * len(data)
+    received = b""
+
+    def has_come() -> bool:
+        nonlocal received
+        received += peer.read()
+        return len(received) >= len(data)
+
+    wait_for(has_come, "all has come")
+    assert received == data
+    wait_for(lambda: owner.drained_times == 1, "it is told")
+    assert transport.backlog == 0
+    transport.abort()
+    peer_below.close()
