@@ -160,15 +160,23 @@ class TLSSocket:
         """Return all bytes that have come, or b"" at the end of them."""
         data = self._decrypt()
         if data is None:
-            self._push()
+            self._answer()
             if len(self._unsent) > _MAX_UNSENT:
                 raise ssl.SSLWantWriteError("the peer does not read what TLS has answered")
             self._fill()
             data = self._decrypt()
-        self._push()
+        self._answer()
         if data is None:
             raise ssl.SSLWantReadError
         return data
+
+    def _answer(self) -> None:
+        try:
+            self._push()
+        except OSError:
+            # The peer takes nothing any more. What it has said before can still be read, and
+            # then the end of it.
+            self._unsent.clear()
 
     def _decrypt(self) -> bytes | None:
         pieces: list[bytes] = []

@@ -196,6 +196,16 @@ def test_who_has_paused_is_not_read_again_because_something_was_written(flood: F
     wait_for(lambda: flood.transport.reads > reads, "it is read again")
 
 
+@pytest.mark.parametrize("flood", ["SERVER"], indirect=True)
+def test_the_last_words_of_a_peer_that_takes_nothing_any_more_are_heard(flood: Flood) -> None:
+    while not flood.ours.unsent:
+        flood.ours.send(bytes(2**16))
+    flood.tls.send(b"last words")
+    flood.tls.close()
+    flood.peer.close()
+    assert flood.ours.recv(100) == b"last words"
+
+
 # TLS within TLS
 
 
