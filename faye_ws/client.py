@@ -58,8 +58,10 @@ class Client(Connection):
         send_timeout: drop a server that takes nothing of what waits for it in so many
             seconds; None for never.
         max_backlog: bytes that may wait for a slow server before `send` waits.
-        max_redirects: how many redirects to follow: never from `wss` to `ws`, and without
-            the credentials if one leads to another origin.
+        max_redirects: how many redirects to follow: never from `wss` to `ws`. To another
+            origin go none of `headers` but `Accept-Language`, `Origin` and `User-Agent`, no
+            credentials, and of `tls` only `ca` and `verify`; with an `SSLContext`, which may
+            hold a certificate, a redirect to another `wss` origin is an error.
         source_address: the host and port to connect from.
         proxy: the URL of an `http`, `https`, `socks5` or `socks5h` proxy, or a mapping with
             its `origin` and any of `headers` (for it alone) and `tls`. By default the
@@ -75,7 +77,6 @@ class Client(Connection):
     Raises:
         TypeError, ValueError: the URL or an option is not what it should be.
         OSError: a file that `tls` names can't be read.
-        ImportError: a SOCKS proxy, and python-socks is not installed.
     """
 
     __slots__ = ("_connect_timeout", "_connecting", "_failure", "_opening")
@@ -201,7 +202,7 @@ class Client(Connection):
         sock = None
         try:
             with gevent.Timeout(self._connect_timeout):
-                sock = opening.go(self._connect_timeout)
+                sock = opening.go()
         except gevent.Timeout:
             # A refusal whose body has not come to its end says more than the time does.
             opening.driver.receive_eof()

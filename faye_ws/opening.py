@@ -2,8 +2,10 @@
 
     names -> TCP -> (proxy) -> (TLS) -> request, response -> a WebSocket, or on to a redirect
 
-The law of this file: whoever goes this way waits in its own greenlet only, and leaves no
-socket behind that it does not return. What is meant for one origin is shown to no other.
+Invariants: whoever goes this way waits in its own greenlet only, and leaves no socket behind
+that it does not return. What the application gave for one origin is shown to no other: not its
+header fields, but for those that are no secrets, not the credentials of the URL, not its
+certificate. What it gave for the proxy is shown to the proxy only.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from .constants import ReadyState
 from .driver.client import Client as Driver
 from .driver.http import Headers
 from .driver.proxy import Tunnel
+from .driver.socks import SocksTunnel
 from .driver.uri import Address, parse_url
 from .errors import HandshakeError
 from .runtime.connector import (
-    connect_socks,
     connect_tcp,
     connect_unix,
+    find_address,
     open_tunnel,
     shake_hands,
     start_tls,
@@ -31,8 +34,9 @@ from .runtime.tls import TLSOptions, TLSSettings
 
 # RFC 9110, 15.4: those that say where to go instead.
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-# Header fields that are for the origin which they were given for.
-_CREDENTIALS = frozenset(("authorization", "cookie"))
+# The header fields that a redirect to another origin leaves: who asks and in which language,
+# which every server is told. Of no other is it known that it is no secret.
+_HARMLESS = frozenset(("accept-language", "origin", "user-agent"))
 
 
 class Opening:
@@ -49,7 +53,6 @@ class Opening:
 
     Raises:
         TypeError, ValueError: the URL or an option is not what it should be.
-        ImportError: a SOCKS proxy, and python-socks is not installed.
     """
 
     __slots__ = (
@@ -95,20 +98,20 @@ class Opening:
         self._options = options
         self._proxy_option = proxy
         self._proxy = choose_proxy(proxy, self.address)
-        self._tls = TLSSettings(tls, ca)
+        # None if there are none for the origin that a redirect has led to.
+        self._tls: TLSSettings | None = TLSSettings(tls, ca)
         self.driver = Driver(self.address, headers=headers, **options)
 
-    def go(self, timeout: float) -> Any:
+    def go(self) -> Any:
         """Go the way to its end, and return the socket if `driver` is open, else None.
 
-        Args:
-            timeout: seconds until a step that can't be interrupted has to end by itself.
+        Whoever calls this sets the deadline for all of it.
 
         Raises:
             OSError, HandshakeError: it leads nowhere.
         """
         while True:
-            sock = self._connect(timeout)
+            sock = self._connect()
             try:
                 shake_hands(sock, self.driver)
             except BaseException:
@@ -120,41 +123,42 @@ class Opening:
             if not self._follow_redirect():
                 return None
 
-    def _connect(self, timeout: float) -> Any:
-        sock = self._reach(timeout)
+    def _connect(self) -> Any:
+        sock = self._reach()
         try:
-            if self._proxy is not None and self._proxy.tls is not None:
-                sock = start_tls(sock, self._proxy.tls, self._proxy.host)
-            if self._proxy is not None and not self._proxy.is_socks:
-                self._ask_for_tunnel(sock, self._proxy)
+            if self._proxy is not None:
+                sock = self._pass_proxy(sock, self._proxy)
             if self.address.secure:
+                assert self._tls is not None
                 sock = start_tls(sock, self._tls, self.address.host)
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def _reach(self, timeout: float) -> Any:
+    def _reach(self) -> Any:
         """Return a socket connected to the server, or to the proxy before it."""
-        address, proxy = self.address, self._proxy
         if isinstance(self._net, (str, os.PathLike)):
             return connect_unix(os.fspath(self._net))
         if self._net is not None:
             self._net.settimeout(0.0)
             return self._net
-        if proxy is None:
-            return connect_tcp(address.host, address.port, self._source_address)
-        if proxy.is_socks:
-            return connect_socks(
-                proxy, address.host, address.port, self._source_address, timeout
-            )
-        return connect_tcp(proxy.host, proxy.port, self._source_address)
+        first = self._proxy or self.address
+        return connect_tcp(first.host, first.port, self._source_address)
 
-    def _ask_for_tunnel(self, sock: Any, proxy: Proxy) -> None:
-        address = self.address
-        open_tunnel(
-            sock, Tunnel(address.host, address.port, proxy.authorization, proxy.headers)
-        )
+    def _pass_proxy(self, sock: Any, proxy: Proxy) -> Any:
+        if proxy.tls is not None:
+            sock = start_tls(sock, proxy.tls, proxy.host)
+        open_tunnel(sock, self._ask(proxy))
+        return sock
+
+    def _ask(self, proxy: Proxy) -> Tunnel | SocksTunnel:
+        host, port = self.address.host, self.address.port
+        if not proxy.is_socks:
+            return Tunnel(host, port, proxy.authorization, proxy.headers)
+        if proxy.scheme == "socks5":
+            host = find_address(host)
+        return SocksTunnel(host, port, proxy.username, proxy.password)
 
     def _follow_redirect(self) -> bool:
         """Take the way that the server has shown instead, if it has and we may."""
@@ -167,16 +171,25 @@ class Opening:
         if old.secure and not new.secure:
             raise HandshakeError(f"a redirect from wss to ws is not followed: {new.url}")
         if new.origin != old.origin:
-            kept = [pair for pair in self._headers if pair[0].lower() not in _CREDENTIALS]
-            self._headers = Headers(kept)
-            # It named the certificate of the other server.
-            self._tls.server_hostname = None
+            self._forget_origin(new)
         elif new.authorization is None:
             new = new._replace(authorization=old.authorization)
         self.address = new
         self._proxy = choose_proxy(self._proxy_option, new)
         self.driver = Driver(new, headers=self._headers, **self._options)
         return True
+
+    def _forget_origin(self, new: Address) -> None:
+        """Let go of all that was meant for the origin which a redirect leaves."""
+        self._headers = Headers(
+            [pair for pair in self._headers if pair[0].lower() in _HARMLESS]
+        )
+        self._tls = None if self._tls is None else self._tls.for_others()
+        if new.secure and self._tls is None:
+            raise HandshakeError(
+                f"a redirect to another origin is not followed with an SSLContext, which may "
+                f"hold a certificate that is not for it: {new.url}"
+            )
 
 
 def _resolve(base: Address, location: str | None) -> Address:

@@ -31,6 +31,7 @@ FLOORS = {
     "faye_ws.driver.handshake": 1,
     "faye_ws.driver.hixie_handshake": 1,
     "faye_ws.driver.proxy": 1,
+    "faye_ws.driver.socks": 1,
     "faye_ws.extensions": 2,
     "faye_ws.driver": 3,
     "faye_ws.events": 4,

@@ -27,14 +27,13 @@ class Tunnel:
         headers: header fields to add, for the proxy's eyes only.
 
     Attributes:
-        request: the bytes to send first.
         is_open: whether the proxy has agreed.
 
     Raises:
         ValueError: a header is not one, or belongs to the request itself.
     """
 
-    __slots__ = ("_reader", "is_open", "request")
+    __slots__ = ("_outgoing", "_reader", "is_open")
 
     def __init__(
         self, host: str, port: int, authorization: str | None = None, headers: HeaderFields = ()
@@ -47,9 +46,14 @@ class Tunnel:
             if name.lower() in _RESERVED:
                 raise ValueError(f"the header {name} belongs to the request for a tunnel")
             fields.append(name, value)
-        self.request = Request("CONNECT", target, fields).serialize()
+        self._outgoing = Request("CONNECT", target, fields).serialize()
         self.is_open = False
         self._reader = ResponseReader(opens=_OPENING)
+
+    def data_to_send(self) -> bytes:
+        """Return what the proxy is to have next, once."""
+        data, self._outgoing = self._outgoing, b""
+        return data
 
     def receive_data(self, data: bytes) -> None:
         """Take in bytes from the proxy, until `is_open`; b"" is the end of them.

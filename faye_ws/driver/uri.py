@@ -15,6 +15,10 @@ _SECURE = {"ws": False, "http": False, "wss": True, "https": True}
 _DEFAULT_PORTS = {False: 80, True: 443}
 # RFC 3986: what may stand in a path or query as it is, and "%", which escapes already.
 _KEPT = "%/?:@!$&'()*+,;=~-._[]"
+# RFC 1035, 2.3.4: "labels 63 octets or less", and names of 255 octets, two of which do not
+# show when they are written with dots.
+_MAX_LABEL = 63
+_MAX_NAME = 253
 
 
 class Address(NamedTuple):
@@ -73,10 +77,15 @@ def parse_url(url: str) -> Address:
     authorization = None
     if parts.username is not None:
         authorization = format_basic(unquote(parts.username), unquote(parts.password or ""))
-    return Address(secure, _parse_host(parts), port, target, authorization)
+    return Address(secure, parse_host(parts), port, target, authorization)
 
 
-def _parse_host(parts: SplitResult) -> str:
+def parse_host(parts: SplitResult) -> str:
+    """Return the host of a URL: a name that can be looked up, or an address.
+
+    Raises:
+        ValueError: it has none.
+    """
     host = parts.hostname or ""
     if not host:
         raise ValueError(f"a URL without a host: {parts.geturl()!r}")
@@ -100,9 +109,19 @@ def _to_ascii(host: str) -> str:
     except UnicodeError:
         name = ""
     # IDNA maps some characters to ones that no name has, such as spaces.
-    if not name or not all(char.isalnum() or char in ".-_" for char in name):
+    if not _is_name(name):
         raise ValueError(f"not the name of a host: {host!r}")
     return name
+
+
+def _is_name(name: str) -> bool:
+    # RFC 1034, 3.1: the dot at the end of a full name is the label of the root, which is empty.
+    short = name.removesuffix(".")
+    return (
+        len(short) <= _MAX_NAME
+        and all(0 < len(label) <= _MAX_LABEL for label in short.split("."))
+        and all(char.isalnum() or char in "-_" for char in short.replace(".", ""))
+    )
 
 
 def format_basic(username: str, password: str) -> str:

@@ -16,14 +16,9 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ..driver.http import HeaderFields, Headers
-from ..driver.uri import Address, format_basic
+from ..driver.socks import format_credentials
+from ..driver.uri import Address, format_basic, parse_host
 from .tls import TLSSettings
-
-try:
-    from python_socks import ProxyType
-    from python_socks.sync import Proxy as SocksProxy
-except ImportError:
-    SocksProxy = None  # type: ignore[assignment, misc]
 
 # RFC 1928, 3: 1080 for SOCKS. As in curl and requests, with socks5h the proxy looks the
 # names up, with socks5 we do.
@@ -69,7 +64,6 @@ def choose_proxy(option: ProxyOption, address: Address) -> Proxy | None:
 
     Raises:
         TypeError, ValueError: the option is none of these.
-        ImportError: it is a SOCKS proxy, and python-socks is not installed.
     """
     if option is False:
         return None
@@ -94,28 +88,18 @@ def _parse(url: str, headers: HeaderFields, tls: Any) -> Proxy:
     is_socks = parts.scheme.startswith("socks")
     if is_socks and (headers or tls is not None):
         raise ValueError("a SOCKS proxy has no headers and no TLS")
-    if is_socks and SocksProxy is None:
-        raise ImportError("a SOCKS proxy needs python-socks: pip install faye_ws[socks]")
+    username = None if parts.username is None else unquote(parts.username)
+    password = None if parts.password is None else unquote(parts.password)
+    if is_socks and username is not None:
+        format_credentials(username, password or "")
     return Proxy(
         parts.scheme,
-        parts.hostname,
+        parse_host(parts),
         parts.port or _DEFAULT_PORTS[parts.scheme],
-        None if parts.username is None else unquote(parts.username),
-        None if parts.password is None else unquote(parts.password),
+        username,
+        password,
         Headers(headers),
         TLSSettings(tls, None) if parts.scheme == "https" else None,
-    )
-
-
-def make_socks(proxy: Proxy) -> SocksProxy:
-    """Return what knows how to go through a SOCKS proxy; it blocks."""
-    return SocksProxy(
-        ProxyType.SOCKS5,
-        proxy.host,
-        proxy.port,
-        proxy.username,
-        proxy.password,
-        rdns=proxy.scheme == "socks5h",
     )
 
 
@@ -142,15 +126,22 @@ def _is_excepted(address: Address, no_proxy: str) -> bool:
 def _matches(address: Address, entry: str) -> bool:
     if entry == "*":
         return True
-    try:
-        return ipaddress.ip_address(address.host) in ipaddress.ip_network(entry, strict=False)
-    except ValueError:
-        pass
+    if _is_in_network(address.host, entry):
+        return True
     name, colon, port = entry.lower().rpartition(":")
     if colon and port.isdecimal():
         if int(port) != address.port:
             return False
         entry = name
+    if entry.startswith("["):
+        return _is_in_network(address.host, entry.strip("[]"))
     domain = entry.lower().lstrip(".")
     host = address.host.lower()
     return host == domain or host.endswith(f".{domain}")
+
+
+def _is_in_network(host: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

@@ -3,9 +3,14 @@
 The `ssl` module is given memory to read from and write to, not a descriptor. So the socket
 stays ours, and a connection through a proxy that itself speaks TLS is the same thing twice.
 
-It behaves as a non-blocking `SSLSocket` does: what can't be done now raises
-`SSLWantReadError` or `SSLWantWriteError`, and a `send` that has raised is to be repeated
-with the same bytes first.
+It behaves as a non-blocking `SSLSocket` does, where what can't be done now raises
+`SSLWantReadError` or `SSLWantWriteError`, but for two things. What `send` has taken may
+still be here: `unsent` bytes of it, for which `flush` is to be called when the socket can be
+written. And a call reads the socket below once at most, so that a peer which always has more
+can't hold up whoever has called.
+
+Invariants: all that has come is decrypted before more is read, and what waits to be sent has
+a bound.
 """
 
 from __future__ import annotations
@@ -19,10 +24,14 @@ _WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, Interr
 _READ_SIZE = 2**16
 # Plain bytes that are encrypted at once; four records.
 _WRITE_SIZE = 2**16
+# Encrypted bytes that may wait for the socket before nothing is read any more. `send` leaves
+# half of it at most; the rest are TLS's own answers, to a peer that asks and does not read.
+_MAX_UNSENT = 2**17
 
 TLSOptions = ssl.SSLContext | Mapping[str, Any]
 
 _TLS_KEYS = frozenset(("ca", "cert", "key", "server_hostname", "verify"))
+_TRUST = ("ca", "verify")
 
 
 class TLSSettings:
@@ -40,16 +49,18 @@ class TLSSettings:
         OSError: a file can't be read.
     """
 
-    __slots__ = ("context", "server_hostname")
+    __slots__ = ("_options", "context", "server_hostname")
 
     def __init__(self, tls: TLSOptions | None, ca: str | None) -> None:
         self.server_hostname: str | None = None
+        # What the context was made of; None if it is the application's.
+        self._options: dict[str, Any] | None = None
         if isinstance(tls, ssl.SSLContext):
             if ca is not None:
                 raise ValueError("ca belongs into the SSLContext")
             self.context: ssl.SSLContext = tls
             return
-        options = dict(tls or {})
+        options = self._options = dict(tls or {})
         unknown = options.keys() - _TLS_KEYS
         if unknown:
             raise TypeError(f"unknown options of tls: {', '.join(sorted(map(str, unknown)))}")
@@ -58,6 +69,16 @@ class TLSSettings:
         self.server_hostname = options.get("server_hostname")
         chosen = options.keys() - {"server_hostname"}
         self.context = _make_context(options) if chosen else _default_context()
+
+    def for_others(self) -> TLSSettings | None:
+        """Return what is for every server: whom to trust, but no certificate of our own.
+
+        None if that can't be told, since a context of the application's may have one.
+        """
+        if self._options is None:
+            return None
+        kept = {name: self._options[name] for name in _TRUST if name in self._options}
+        return TLSSettings(kept, None)
 
 
 @cache
@@ -100,7 +121,7 @@ class TLSSocket:
         server_hostname: whose certificate it must be (SNI, too).
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_promised", "_socket", "_tls", "_unsent")
+    __slots__ = ("_incoming", "_outgoing", "_socket", "_tls", "_unsent")
 
     def __init__(self, sock: Any, context: ssl.SSLContext, server_hostname: str | None) -> None:
         self._socket = sock
@@ -109,38 +130,53 @@ class TLSSocket:
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=False, server_hostname=server_hostname
         )
-        # Encrypted bytes that the socket has not taken, and the plain ones behind them.
-        self._unsent = b""
-        self._promised = 0
+        # Encrypted bytes that the socket has not taken.
+        self._unsent = bytearray()
+
+    @property
+    def unsent(self) -> int:
+        """How many encrypted bytes the socket has not taken."""
+        below = self._socket.unsent if isinstance(self._socket, TLSSocket) else 0
+        return len(self._unsent) + below
 
     def do_handshake(self) -> None:
         """Go on with the handshake, and return when it is done."""
-        while True:
-            try:
-                self._tls.do_handshake()
-            except ssl.SSLWantReadError:
-                self._flush()
-                self._fill()
-            except ssl.SSLError:
-                # The alert that tells the server why.
-                self._flush()
-                raise
-            else:
-                self._flush()
-                if self._unsent:
-                    raise ssl.SSLWantWriteError
-                return
+        try:
+            self._shake_hands()
+        except ssl.SSLWantReadError:
+            self._fill()
+            self._shake_hands()
+        self.flush()
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLError:
+            # What the server is to answer, or the alert that tells it why it is the end.
+            self._push()
+            raise
 
     def recv(self, size: int) -> bytes:
         """Return all bytes that have come, or b"" at the end of them."""
         data = self._decrypt()
         if data is None:
+            self._answer()
+            if len(self._unsent) > _MAX_UNSENT:
+                raise ssl.SSLWantWriteError("the peer does not read what TLS has answered")
             self._fill()
             data = self._decrypt()
-        self._flush()
+        self._answer()
         if data is None:
             raise ssl.SSLWantReadError
         return data
+
+    def _answer(self) -> None:
+        try:
+            self._push()
+        except OSError:
+            # The peer takes nothing any more. What it has said before can still be read, and
+            # then the end of it.
+            self._unsent.clear()
 
     def _decrypt(self) -> bytes | None:
         pieces: list[bytes] = []
@@ -158,32 +194,40 @@ class TLSSocket:
         return b"".join(pieces) if pieces else None
 
     def _fill(self) -> None:
-        data = self._socket.recv(_READ_SIZE)
+        try:
+            data = self._socket.recv(_READ_SIZE)
+        except BlockingIOError:
+            raise ssl.SSLWantReadError from None
         if data:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
 
     def send(self, data: Any) -> int:
-        """Send bytes, and return how many."""
-        if not self._promised:
-            with memoryview(data) as view:
-                self._promised = self._tls.write(view[:_WRITE_SIZE])
-        self._flush()
+        """Take bytes to be sent, and return how many."""
+        self.flush()
+        with memoryview(data) as view:
+            taken = self._tls.write(view[:_WRITE_SIZE]) if len(view) else 0
+        self._push()
+        return taken
+
+    def flush(self) -> None:
+        """Pass on what is encrypted; until the socket has taken all, `SSLWantWriteError`."""
+        self._push()
         if self._unsent:
             raise ssl.SSLWantWriteError
-        sent, self._promised = self._promised, 0
-        return sent
+        if isinstance(self._socket, TLSSocket):
+            self._socket.flush()
 
-    def _flush(self) -> None:
-        unsent = self._unsent + self._outgoing.read()
+    def _push(self) -> None:
+        """Pass on of what is encrypted as much as the socket takes now."""
+        self._unsent += self._outgoing.read()
         try:
-            while unsent:
-                unsent = unsent[self._socket.send(unsent) :]
+            while self._unsent:
+                sent = self._socket.send(self._unsent)
+                del self._unsent[:sent]
         except _WAITING:
-            pass
-        finally:
-            self._unsent = unsent
+            """The rest is for another time."""
 
     def unwrap(self) -> None:
         """Say that nothing will be sent any more."""
@@ -192,7 +236,7 @@ class TLSSocket:
         except ssl.SSLWantReadError:
             pass
         finally:
-            self._flush()
+            self._push()
 
     def fileno(self) -> int:
         """Return the descriptor of the socket below."""

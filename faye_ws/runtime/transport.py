@@ -188,9 +188,12 @@ class Transport:
             self._break()
             return
         if sent < len(data):
-            self._backlog = bytearray(memoryview(data)[sent:])
-            self._writer = self._loop.io(self._socket.fileno(), _WRITE)
-            self._writer.start(self._writable)
+            self._begin_backlog(bytearray(memoryview(data)[sent:]))
+
+    def _begin_backlog(self, backlog: bytearray) -> None:
+        self._backlog = backlog
+        self._writer = self._loop.io(self._socket.fileno(), _WRITE)
+        self._writer.start(self._writable)
 
     def _send(self, data: bytes | bytearray) -> int:
         try:
@@ -214,16 +217,18 @@ class Transport:
     def _write_backlog(self) -> None:
         if self._backlog is None:
             return
+        before = self.backlog
         try:
             sent = self._send(self._backlog)
         except OSError as error:
             logger.debug("writing failed: %s", error)
             self._break()
             return
-        if sent:
-            del self._backlog[:sent]
+        del self._backlog[:sent]
+        left = self.backlog
+        if left < before:
             self._owner.progressed()
-        if not self._backlog:
+        if not left:
             self._drop_backlog()
             if self._stage is _Stage.FLUSHING:
                 self._shutdown()
@@ -317,14 +322,34 @@ class Transport:
 
 
 class TLSTransport(Transport):
-    """A socket that the `ssl` module, or gevent's, has wrapped."""
+    """A socket that the `ssl` module, gevent's, or `runtime.tls` has wrapped.
 
-    __slots__ = ()
+    What the last of these holds for the socket is part of the backlog. Where TLS has to write
+    before it can read any more, the watcher for reading rests until something is written.
+    """
+
+    __slots__ = ("_is_stuck",)
 
     def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
         super().__init__(sock, loop, owner, keep_socket)
+        self._is_stuck = False
         # The rest of a record that others have begun to read can't be seen at the socket.
         loop.run_callback(self._readable)
+
+    @property
+    def backlog(self) -> int:
+        """The bytes that wait for the socket to take them."""
+        return super().backlog + self._count_held()
+
+    def _count_held(self) -> int:
+        # OpenSSL over a descriptor holds no more than a record, of which it tells nothing.
+        held: int = getattr(self._socket, "unsent", 0)
+        return held
+
+    def pause_reading(self) -> None:
+        """Read no more until `resume_reading`, so that the peer has to wait."""
+        super().pause_reading()
+        self._is_stuck = False
 
     def _read(self) -> None:
         if self._backlog is not None:
@@ -332,16 +357,38 @@ class TLSTransport(Transport):
             self._write_backlog()
         for _ in range(_TLS_READS):
             if self._stage is _Stage.RELEASED or not self._reader.active:
-                return
+                break
             try:
                 data = self._socket.recv(_READ_SIZE)
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
-                return
+            except ssl.SSLWantWriteError:
+                self._is_stuck = True
+                self._reader.stop()
+                break
+            except (ssl.SSLWantReadError, BlockingIOError):
+                break
             except (OSError, ValueError) as error:
                 logger.debug("reading failed: %s", error)
                 data = b""
                 self._break()
             self._receive(data)
+        self._watch_held()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes at once as far as the socket takes them, and the rest when it does."""
+        super().write(data)
+        self._watch_held()
+
+    def _watch_held(self) -> None:
+        """See to it that what TLS has for the socket goes out, and that reading goes on."""
+        is_writable = self._stage in (_OPEN, _Stage.FLUSHING) and not self.is_broken
+        if is_writable and self._backlog is None and (self._is_stuck or self._count_held()):
+            self._begin_backlog(bytearray())
+
+    def _write_backlog(self) -> None:
+        if self._is_stuck:
+            self._is_stuck = False
+            self.resume_reading()
+        super()._write_backlog()
 
     def _send(self, data: bytes | bytearray) -> int:
         try:

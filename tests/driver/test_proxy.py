@@ -20,6 +20,16 @@ def feed(data: bytes, cut: Cut) -> Tunnel:
     return tunnel
 
 
+def test_it_asks_once() -> None:
+    tunnel = Tunnel("h", 80, "Basic dTpw", {"User-Agent": "mine"})
+    assert tunnel.data_to_send() == (
+        b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\nProxy-Authorization: Basic dTpw\r\n"
+        b"User-Agent: mine\r\n\r\n"
+    )
+    assert tunnel.data_to_send() == b""
+    assert Tunnel("::1", 80).data_to_send().startswith(b"CONNECT [::1]:80 HTTP/1.1\r\n")
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -85,3 +95,9 @@ def test_a_proxy_that_speaks_in_the_servers_place_is_refused() -> None:
 def test_a_proxy_of_another_language_is_refused(cut: Cut) -> None:
     with pytest.raises(HandshakeError, match="not a version of HTTP"):
         feed(b"SSH-2.0-OpenSSH\r\n\r\n", cut)
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding"])
+def test_a_header_of_the_request_itself_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Tunnel("h", 80, None, {name: "x"})

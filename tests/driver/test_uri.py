@@ -102,10 +102,23 @@ def test_what_no_url_can_have_is_refused_and_not_left_out(url: str) -> None:
         parse_url(url)
 
 
-@pytest.mark.parametrize("url", ["ws://a b/", "ws://a\\b/", "ws://%41/", "ws://\u00a8/", "ws://a,b/"])
-def test_a_host_that_is_no_name_is_refused(url: str) -> None:
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a b", "a\\b", "%41", "\u00a8", "a,b", "a..b", ".a", ".", "a..", "\u00fc..b",
+        "x" * 64, f"a.{'x' * 70}.b", "\u00fc" * 64, ".".join(["x" * 63] * 4),
+    ],
+)
+def test_a_host_that_is_no_name_is_refused(host: str) -> None:
     with pytest.raises(ValueError, match="not the name of a host"):
-        parse_url(url)
+        parse_url(f"ws://{host}/")
+
+
+@pytest.mark.parametrize(
+    "host", ["a.", "a_b", "x" * 63, ".".join(["x" * 63] * 3 + ["x" * 61]) + "."]
+)
+def test_a_name_may_be_as_long_as_the_dns_has_them(host: str) -> None:
+    assert parse_url(f"ws://{host}/").host == host
 
 
 @pytest.mark.parametrize("url", ["ws://[::1]x/", "ws://[v1.a]/", "ws://[1.2.3.4]/", "ws://[]/"])
