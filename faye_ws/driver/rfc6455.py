@@ -43,9 +43,9 @@ _PING = FIN | Opcode.PING
 _PONG = FIN | Opcode.PONG
 _CLOSE = FIN | Opcode.CLOSE
 _FIRST_CONTROL_OPCODE = int(Opcode.CLOSE)
-# Events that nobody has taken may weigh this much before the bytes behind them have to wait:
-# what the longest of reads tells without compression. Each weighs its payload's length, and
-# what Python needs to hold it.
+# Events that nobody has taken may weigh this much before the bytes behind them have to wait.
+# Each weighs its payload's length and what Python needs to hold it, so hardly any read of 64
+# KiB weighs as much unless it is compressed.
 _MAX_UNTAKEN = 2**18
 _EVENT_WEIGHT = 64
 # Members of an enum are slow to look up, and these are looked up for every message.
@@ -124,9 +124,7 @@ class RFC6455(Driver):
 
     def abort(self) -> None:
         """Take in the end of the bytes, and forget what they have to tell."""
-        if self.ready_state is not _CLOSED and (
-            self._events is not None or self._unread is not None
-        ):
+        if self.ready_state is not _CLOSED and (self._events or self._unread):
             self._events = None
             self._end_input(PeerClosed(CloseCode.ABNORMAL_CLOSURE))
         self.receive_eof()
@@ -146,44 +144,46 @@ class RFC6455(Driver):
         except ProtocolError as error:
             self._end_input(error)
 
-    def _receive_rest(self) -> None:
-        """Go on with what has waited, if it has to wait no longer."""
-        unread = self._unread
-        if unread is not None and self._events is None:
-            self._unread = None
-            self._receive_from(bytes(unread.data), unread.start)
-            if unread.is_last:
-                self.receive_eof()
+    def _receive_rest(self, unread: Unread) -> None:
+        """Go on with what has waited until the events before it were taken."""
+        self._unread = None
+        self._receive_from(bytes(unread.data), unread.start)
+        if unread.is_last:
+            self.receive_eof()
 
     def _receive_frames(self, data: bytes, position: int) -> None:
         """Take in the frames that begin at `position`, as long as there is room for events."""
-        pipeline = self._pipeline
+        masked, max_length, pipeline = self.is_server, self.max_length, self._pipeline
         rsv_bits = 0 if pipeline is None else pipeline.rsv_bits
+        untaken = self._untaken
         while position < len(data):
-            if self._untaken > _MAX_UNTAKEN:
+            if untaken > _MAX_UNTAKEN:
                 self._unread = Unread(data, position)
-                return
-            header = parse_header(data, position, self.is_server, self.max_length, rsv_bits)
+                break
+            header = parse_header(data, position, masked, max_length, rsv_bits)
             if header is None:
                 self._input = data[position:]
-                return
+                break
             first, length, key, start = header
             end = start + length
             if end > len(data):
                 self._keep(header, data, position)
-                return
+                break
             payload = mask(key, data[start:end]) if key else data[start:end]
             position = end
             if pipeline is None and self._unfinished is None and first in _WHOLE:
-                self._tell_message(payload, first == _WHOLE_TEXT)
+                untaken += length + _EVENT_WEIGHT
+                self._tell(Message(decode_text(payload) if first == _WHOLE_TEXT else payload))
             elif first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
+                untaken += length + _EVENT_WEIGHT
                 self._receive_control(first, payload)
                 if self._ending is not None:
                     return
             else:
                 message = self._begin_frame(first, length)
                 message.add(payload)
-                self._end_frame(first, message)
+                untaken += self._end_frame(first, message)
+        self._untaken = untaken
 
     def _keep(self, header: FrameHeader, data: bytes, position: int) -> None:
         """Keep what has come of a frame that is cut off."""
@@ -210,7 +210,7 @@ class RFC6455(Driver):
             self._arriving = Arriving(arriving.header, received)
         else:
             self._arriving = None
-            self._end_frame(first, message)
+            self._untaken += self._end_frame(first, message)
         return end
 
     def _begin_frame(self, first: int, length: int) -> Unfinished:
@@ -232,17 +232,16 @@ class RFC6455(Driver):
             raise MessageTooBig(f"a message over the limit of {self.max_length} bytes")
         return message
 
-    def _end_frame(self, first: int, message: Unfinished) -> None:
-        if first & FIN:
-            self._unfinished = None
-            data = bytes(message.data)
-            if self._pipeline is not None:
-                data = self._extend_incoming(self._pipeline, message.first, data)
-            self._tell_message(data, message.is_text)
-
-    def _tell_message(self, data: bytes, is_text: bool) -> None:
-        self._untaken += len(data) + _EVENT_WEIGHT
-        self._tell(Message(decode_text(data) if is_text else data))
+    def _end_frame(self, first: int, message: Unfinished) -> int:
+        """Tell the message if this was its last frame, and return how much that weighs."""
+        if not first & FIN:
+            return 0
+        self._unfinished = None
+        data = bytes(message.data)
+        if self._pipeline is not None:
+            data = self._extend_incoming(self._pipeline, message.first, data)
+        self._tell(Message(decode_text(data) if message.is_text else data))
+        return len(data) + _EVENT_WEIGHT
 
     def _extend_incoming(self, pipeline: Pipeline, first: int, data: bytes) -> bytes:
         message = ExtensionMessage.from_frame(first, data, self.max_length)
@@ -252,7 +251,6 @@ class RFC6455(Driver):
         return data
 
     def _receive_control(self, first: int, payload: bytes) -> None:
-        self._untaken += len(payload) + _EVENT_WEIGHT
         if first == _PING:
             # 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
             # response, unless it already received a Close frame."
@@ -270,7 +268,8 @@ class RFC6455(Driver):
 
     def events(self) -> list[Event]:
         """Return what has happened since the last call; the end alone and last."""
-        self._receive_rest()
+        if self._unread is not None and self._events is None:
+            self._receive_rest(self._unread)
         events = self._events
         if events is not None:
             self._events = None
@@ -283,7 +282,8 @@ class RFC6455(Driver):
     @property
     def is_ending(self) -> bool:
         """Whether the end is all that is left to tell: the next `events()` tells it."""
-        self._receive_rest()
+        if self._unread is not None and self._events is None:
+            self._receive_rest(self._unread)
         return self._ending is not None and self._events is None
 
     def _end(self, ending: PeerClosed | ProtocolError) -> Close:
