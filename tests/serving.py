@@ -15,6 +15,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gevent
@@ -24,12 +25,15 @@ from gevent.pywsgi import WSGIServer
 from gevent.queue import Queue
 from greenlet import greenlet
 
+import faye_ws
 from faye_ws import WebSocket
 from faye_ws.runtime import dispatcher
 from faye_ws.runtime.reactor import current_reactor
 
 # Seconds after which a test has waited long enough.
 DEADLINE = 10.0
+# How a file of ours begins in a traceback, whatever the folder that the tests are in is called.
+PACKAGE = str(Path(faye_ws.__file__).parent) + os.sep
 # The kernel's buffers are kept small, so that a peer that does not read is noticed soon.
 KERNEL_BUFFER = 2**16
 

@@ -19,7 +19,7 @@ from gevent.pywsgi import WSGIServer
 from gevent.ssl import SSLContext
 
 from certificates import Certificates
-from faye_ws import EventHistory, EventSource, ReadyState, WebSocket, broadcast
+from faye_ws import EventSource, ReadyState, WebSocket, broadcast
 
 DEADLINE = 10.0
 ACCEPT = b"Accept: text/event-stream\r\n"
@@ -404,7 +404,7 @@ def test_closing_before_it_is_open_sends_what_there_is(served: Served) -> None:
     assert served.events == ["close"]
 
 
-# Broadcasts and histories
+# Broadcasts
 
 
 def test_a_broadcast_reaches_streams_and_connections(served: Served) -> None:
@@ -431,43 +431,6 @@ def test_a_broadcast_drops_who_does_not_read(served: Served) -> None:
             gevent.sleep(0)
     served.wait_for("open", "close")
     assert es.ready_state is ReadyState.CLOSED
-
-
-def test_a_history_replays_what_came_after_the_last_that_was_seen(served: Served) -> None:
-    history = EventHistory(max_events=3)
-    ids = [history.append(f"event {number}", event="tick") for number in range(5)]
-    assert ids == ["1", "2", "3", "4", "5"]
-    assert len(history) == 3
-    replayed: list[bool] = []
-    served.prepare = lambda es: (replayed.append(history.replay(es)), es.close())
-    for seen, answer, events in [
-        ("", True, []),
-        ("5", True, []),
-        ("4", True, ["4"]),
-        ("2", True, ["2", "3", "4"]),
-        ("1", False, []),
-        ("unknown", False, []),
-    ]:
-        head = ACCEPT + (f"Last-Event-ID: {seen}\r\n".encode() if seen else b"")
-        text = served.connect(head).read_all().decode()
-        assert re.findall(r"event: tick\nid: \d\ndata: event (\d)\n\n", text) == events
-        assert replayed.pop() is answer
-
-
-def test_a_history_is_bounded_in_bytes_and_takes_ids_of_the_users_own() -> None:
-    history = EventHistory(max_events=100, max_bytes=100)
-    for number in range(50):
-        history.append("x" * 20, id=f"id-{number}")
-    assert 1 <= len(history) <= 3
-    assert history.append("x" * 1000) == "51"
-    assert len(history) == 0
-    with pytest.raises(ValueError, match="new"):
-        history.append("again", id="51")
-    with pytest.raises(ValueError, match="line break"):
-        history.append("x", id="a\nb")
-    for options in ({"max_events": 0}, {"max_bytes": 0}):
-        with pytest.raises(ValueError, match="room"):
-            EventHistory(**options)
 
 
 def test_a_websocket_can_be_piped_into_a_stream(served: Served) -> None:

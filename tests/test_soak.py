@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
-from pathlib import Path
 
 import pytest
 from gevent.pool import Pool
 
-import faye_ws
 import serving
 from faults import MISFORTUNES, next_message_is_served
 from faye_ws.runtime import dispatcher
 from faye_ws.runtime.reactor import current_reactor
 from faye_ws.runtime.workers import Workers
-from serving import DEADLINE, Serving, take_stock, wait_for, wait_until_nothing_is_left
+from serving import DEADLINE, PACKAGE, Serving, take_stock, wait_for, wait_until_nothing_is_left
 
 connect = serving.connect
-
-# How a file of ours begins in a traceback, whatever folder the tests are in.
-PACKAGE = str(Path(faye_ws.__file__).parent) + os.sep
 
 ROUNDS = 50
 MISFORTUNES_PER_ROUND = 30
