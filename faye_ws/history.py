@@ -96,7 +96,8 @@ class EventHistory:
         # Of one event more the ID is known: who has seen it has missed nothing.
         self._known = deque([f"{epoch}-{offset}"])
         self._offsets = {self._known[0]: offset}
-        self._places: dict[EventSource, _Place] = {}
+        # Weakly: a stream that nobody has returned to a server is not kept.
+        self._places: weakref.WeakKeyDictionary[EventSource, _Place] = weakref.WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self._chunks)

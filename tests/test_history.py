@@ -5,10 +5,12 @@ A stream here is the response to an environ, and its reader takes what a server 
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -173,6 +175,17 @@ def test_a_client_that_has_missed_some_is_told_where_it_is_now() -> None:
     reader = Reader(names[0])
     assert not history.subscribe(reader.source)
     assert reader.read_events() == [(names[-1], "")]
+
+
+def test_a_stream_that_never_becomes_a_response_is_not_kept() -> None:
+    history = EventHistory()
+    reader = Reader()
+    history.subscribe(reader.source)
+    gone = weakref.ref(reader.source)
+    del reader
+    gc.collect()
+    assert gone() is None
+    history.publish("x")
 
 
 def test_what_was_appended_alone_is_sent_with_the_next_that_is_published() -> None:

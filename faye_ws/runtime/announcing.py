@@ -24,7 +24,15 @@ _T = TypeVar("_T")
 class Announcer(EventTarget):
     """An event target with a hub; it belongs to the thread that has made it."""
 
-    __slots__ = ("_busy", "_context", "_notices", "_reactor", "_waiting", "_worker")
+    __slots__ = (
+        "__weakref__",
+        "_busy",
+        "_context",
+        "_notices",
+        "_reactor",
+        "_waiting",
+        "_worker",
+    )
 
     def __init__(self) -> None:
         super().__init__()
