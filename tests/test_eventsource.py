@@ -8,6 +8,7 @@ import re
 import socket as plain_socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -235,11 +236,17 @@ def test_pings_are_sent_when_nothing_else_is(served: Served) -> None:
     for _ in range(2):
         assert peer.read_until(b"\n\n") == b":\n\n"
     es = served.streams[0]
+    # A busy machine may make a pause as long as it likes, but only a pause brings a ping.
+    may_come = 0
+    before = time.monotonic() - 0.2
     for number in range(20):
         es.send(f"{number}")
+        now = time.monotonic()
+        may_come += int((now - before) / 0.2)
+        before = now
         gevent.sleep(0.03)
     es.close()
-    assert peer.read_all().replace(b":\n\n", b"", 1).count(b":\n\n") == 0
+    assert peer.read_all().count(b":\n\n") <= may_come
 
 
 # Who has gone
@@ -320,14 +327,15 @@ def test_a_slow_client_makes_its_sender_wait_and_nobody_else(served: Served) -> 
 
     served.prepare = prepare
     slow = served.connect()
-    gevent.sleep(0.3)
-    stuck = len(progress)
-    assert stuck < 400
-    gevent.sleep(0.1)
-    assert len(progress) == stuck
-    assert served.streams[0].buffered_amount <= 2**16 + 2**17
+    served.wait_for("open")
+    with gevent.Timeout(DEADLINE):
+        while served.streams[0].buffered_amount <= 2**16:
+            gevent.sleep(0.005)
     served.prepare = lambda es: es.send("quick")
     served.connect().read_until(b"data: quick\n\n")
+    # All of it would be more than the kernel takes.
+    assert len(progress) < 400
+    assert served.streams[0].buffered_amount <= 2**16 + 2**17
     text = slow.read_all()
     assert re.findall(rb"id: (\d+)\n", text) == [b"%d" % number for number in range(400)]
 
