@@ -10,6 +10,7 @@ from .errors import (
     EventStreamError,
     EventStreamLost,
     HandshakeError,
+    HeadTooLarge,
     InvalidStatus,
     OriginNotAllowed,
     ProtocolError,
@@ -28,6 +29,7 @@ from .events import (
 from .eventsource import EventSource
 from .history import EventHistory
 from .reconnecting import reconnect
+from .runtime.process import stop_on_signals
 from .websocket import WebSocket
 
 __version__ = VERSION
@@ -47,6 +49,7 @@ __all__ = [
     "EventStreamLost",
     "EventTarget",
     "HandshakeError",
+    "HeadTooLarge",
     "InvalidStatus",
     "MessageEvent",
     "OriginNotAllowed",
@@ -60,4 +63,5 @@ __all__ = [
     "__version__",
     "broadcast",
     "reconnect",
+    "stop_on_signals",
 ]

@@ -13,6 +13,7 @@ from .constants import (
     DEFAULT_MAX_BACKLOG,
     DEFAULT_MAX_LENGTH,
     DEFAULT_PING_TIMEOUT,
+    DEFAULT_SEND_TIMEOUT,
     CloseCode,
     ReadyState,
 )
@@ -22,9 +23,9 @@ from .driver.http import HeaderFields, Headers
 from .errors import ConnectionFailed, HandshakeError
 from .extensions.contract import Extension
 from .opening import Opening
-from .runtime.link import check_seconds
+from .runtime.background import place_of_client
 from .runtime.proxies import ProxyOption
-from .runtime.reactor import current_reactor
+from .runtime.seconds import check_seconds
 from .runtime.tls import TLSOptions
 
 # Seconds for names, TCP, TLS and the opening handshake together, as in websockets.
@@ -53,6 +54,8 @@ class Client(Connection):
         ping_timeout: drop a server that stays silent so many seconds after a ping.
         connect_timeout: how many seconds it may take until the connection is open.
         close_timeout: how many seconds the closing handshake may take.
+        send_timeout: drop a server that takes nothing of what waits for it in so many
+            seconds; None for never.
         max_backlog: bytes that may wait for a slow server before `send` waits.
         max_redirects: how many redirects to follow: never from `wss` to `ws`, and without
             the credentials if one leads to another origin.
@@ -91,6 +94,7 @@ class Client(Connection):
         ping_timeout: float | None = DEFAULT_PING_TIMEOUT,
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
+        send_timeout: float | None = DEFAULT_SEND_TIMEOUT,
         max_backlog: int = DEFAULT_MAX_BACKLOG,
         max_redirects: int = 0,
         source_address: tuple[str, int] | None = None,
@@ -122,12 +126,22 @@ class Client(Connection):
             ping=ping,
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,
+            send_timeout=send_timeout,
             max_backlog=max_backlog,
         )
         self._connect_timeout = check_seconds("connect_timeout", connect_timeout)
         self._failure: HandshakeError | None = None
-        self._reactor = current_reactor()
-        self._connecting: gevent.Greenlet[[], None] | None = gevent.spawn(self._connect)
+        self._connecting: gevent.Greenlet[[], None] | None = None
+        self._reactor, self._thread = place_of_client()
+        self._reactor.members.add(self)
+        if not self._reactor.is_foreign():
+            self._begin()
+        elif not self._reactor.post(self._begin):
+            raise RuntimeError("the process ends, so no connection can begin")
+
+    def _begin(self) -> None:
+        if self._driver.ready_state is ReadyState.CONNECTING:
+            self._connecting = gevent.spawn(self._connect)
 
     @property
     def status_code(self) -> int | None:
@@ -214,6 +228,20 @@ class Client(Connection):
             self._connecting = None
         self._driver.refuse(error)
         self._advance_soon()
+
+    def leave(self) -> None:
+        """Say goodbye to the server, since the process ends; do not connect any more."""
+        if self._driver.ready_state is ReadyState.CONNECTING:
+            self._give_up(ConnectionFailed("the process ends"))
+        else:
+            super().leave()
+
+    def forget(self) -> None:
+        """Let go of the connection, or of the way to it."""
+        if self._connecting is not None:
+            self._connecting.kill(block=False)
+            self._connecting = None
+        super().forget()
 
     def _finish(self, close: Close) -> None:
         if isinstance(close.error, HandshakeError):

@@ -6,16 +6,17 @@ called from another thread than the connection's is handed over to it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from greenlet import getcurrent
+from greenlet import getcurrent, greenlet
 
 from .constants import (
     DEFAULT_CLOSE_TIMEOUT,
     DEFAULT_MAX_BACKLOG,
     DEFAULT_PING_TIMEOUT,
+    DEFAULT_SEND_TIMEOUT,
+    NEVER,
     CloseCode,
     Opcode,
     ReadyState,
@@ -25,14 +26,17 @@ from .driver.prepared import PreparedMessage
 from .errors import ConnectionClosed
 from .events import CloseEvent, event_handler, logger
 from .runtime.dispatcher import Dispatcher, PongCallback
+from .runtime.handing_over import HubGone, hand_over
+from .runtime.seconds import deadline_after
 
 Data = str | bytes | bytearray | memoryview
 _T = TypeVar("_T")
 
-# Seconds that are as good as no timeout at all: some thirty years.
-_FOREVER = 1e9
 # Replies of one batch are held together up to this many bytes.
 _MAX_CORKED = 2**16
+
+_NO_MESSAGE = "no message has come"
+_NOT_CLOSED = "the connection is not closed"
 
 _CLEAN_CODES = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
 
@@ -45,7 +49,7 @@ class Connection(Dispatcher):
     the calling greenlet waits. Both ways may be mixed.
     """
 
-    __slots__ = ("_queued", "url")
+    __slots__ = ("__weakref__", "_queued", "url")
 
     event_types = frozenset(("open", "message", "data", "drain", "end", "error", "close"))
 
@@ -67,9 +71,12 @@ class Connection(Dispatcher):
         ping: float | None = None,
         ping_timeout: float | None = DEFAULT_PING_TIMEOUT,
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
+        send_timeout: float | None = DEFAULT_SEND_TIMEOUT,
         max_backlog: int = DEFAULT_MAX_BACKLOG,
     ) -> None:
-        super().__init__(driver, ping, ping_timeout, close_timeout, max_backlog)
+        super().__init__(
+            driver, ping, ping_timeout, close_timeout, send_timeout, max_backlog
+        )
         self.url = url
         # What was asked for before the connection was open.
         self._queued: list[Callable[[], object]] | None = None
@@ -152,8 +159,8 @@ class Connection(Dispatcher):
         """
         if self._is_foreign():
             assert self._reactor is not None
-            self._reactor.loop.run_callback_threadsafe(self.send_prepared, message)
-            return self.ready_state is ReadyState.OPEN
+            is_open = self.ready_state is ReadyState.OPEN
+            return self._reactor.post(self.send_prepared, message) and is_open
         if self.buffered_amount > self._max_backlog:
             logger.debug("a slow peer is dropped by a broadcast")
             self._drop()
@@ -262,18 +269,24 @@ class Connection(Dispatcher):
             TypeError, ValueError: the timeout is no number.
             ConnectionClosed: the connection is closed, so none will come.
         """
-        if self._is_foreign():
-            return self._hand_over(lambda: self.receive(timeout), self._give_back)
         self._open()
-        deadline = _deadline_after(timeout)
+        me = getcurrent()
+        deadline = deadline_after(timeout)
+        if self._is_foreign():
+            return self._hand_over(
+                lambda: self._receive(me, NEVER), deadline, _NO_MESSAGE, self._give_back
+            )
+        return self._receive(me, deadline)
+
+    def _receive(self, receiver: greenlet, deadline: float) -> str | bytes:
         while not self._messages:
-            self._ask()
+            self._ask(receiver)
             if self._messages:
                 break
             if self._closed is not None:
                 raise ConnectionClosed(*self._closed)
-            self._wait_asking(deadline, "no message has come")
-        self._serving = getcurrent()
+            self._wait_asking(receiver, deadline, _NO_MESSAGE)
+        self._serving = receiver
         return self._next_message()
 
     def __iter__(self) -> Iterator[str | bytes]:
@@ -299,15 +312,19 @@ class Connection(Dispatcher):
         Raises:
             TimeoutError: it is not closed after `timeout` seconds.
         """
-        if self._is_foreign():
-            return self._hand_over(lambda: self.wait_closed(timeout))
         self._open()
-        deadline = _deadline_after(timeout)
+        me = getcurrent()
+        deadline = deadline_after(timeout)
+        if self._is_foreign():
+            return self._hand_over(lambda: self._wait_closed(me, NEVER), deadline, _NOT_CLOSED)
+        return self._wait_closed(me, deadline)
+
+    def _wait_closed(self, waiter: greenlet, deadline: float) -> CloseEvent:
         while self._closed is None:
-            self._ask()
+            self._ask(waiter)
             if self._closed is None:
-                self._wait_asking(deadline, "the connection is not closed")
-        self._wait_heard()
+                self._wait_asking(waiter, deadline, _NOT_CLOSED)
+        self._wait_heard(waiter)
         return CloseEvent("close", self, *self._closed)
 
     # A stream
@@ -357,15 +374,28 @@ class Connection(Dispatcher):
 
     def _is_foreign(self) -> bool:
         # When all is over, the thread may be, too, and there is nothing left to share.
-        if self._closed is not None and self._transport is None:
+        is_over = self._closed is not None and self._transport is None
+        if self._reactor is None or (is_over and not self._notices and not self._busy):
             return False
-        return self._reactor is not None and self._reactor.is_foreign()
+        return self._reactor.is_foreign()
 
     def _hand_over(
-        self, function: Callable[[], _T], give_back: Callable[[_T], object] | None = None
+        self,
+        function: Callable[[], _T],
+        deadline: float = NEVER,
+        failure: str = "",
+        give_back: Callable[[_T], object] | None = None,
     ) -> _T:
+        """Call a function in the hub of the connection, and return what it returns."""
         assert self._reactor is not None
-        return self._reactor.hand_over(function, give_back)
+        try:
+            return hand_over(
+                self._reactor, function, deadline=deadline, failure=failure, give_back=give_back
+            )
+        except HubGone:
+            # The connection has ended with its hub, so nothing will wait now.
+            self.forget()
+            return function()
 
 
 def check_data(message: Data) -> str | bytes:
@@ -379,16 +409,6 @@ def check_data(message: Data) -> str | bytes:
     if isinstance(message, (bytearray, memoryview)):
         return bytes(message)
     raise TypeError(f"a message must be str or bytes, not {type(message).__name__}")
-
-
-def _deadline_after(timeout: float | None) -> float | None:
-    if timeout is None:
-        return None
-    deadline = time.monotonic() + timeout
-    if deadline != deadline:
-        raise ValueError("a timeout must be a number of seconds, not NaN")
-    # What is beyond any process is beyond the loop's timers, too.
-    return deadline if timeout < _FOREVER else None
 
 
 class _QueuedClose:

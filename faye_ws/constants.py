@@ -42,12 +42,19 @@ DEFAULT_MAX_LENGTH = 2**26 - 1
 # limits of the same order (8 KiB a line and 100 fields; 16 KiB and 2,000 fields).
 MAX_HEAD_LENGTH = 16 * 1024
 MAX_HEADER_FIELDS = 100
+# Interim responses (1xx) before the final one, which together have no more bytes than a
+# head; Go's net/http passes over 5.
+MAX_INTERIM_RESPONSES = 16
 # Bytes that may wait for a peer that does not read before `send` waits.
 DEFAULT_MAX_BACKLOG = 2**20
 # Seconds the closing handshake may take, as in ws (Node).
 DEFAULT_CLOSE_TIMEOUT = 30.0
 # Seconds a peer may stay silent after a ping, as in websockets.
 DEFAULT_PING_TIMEOUT = 20.0
+# Seconds in which a peer must take something of what waits for it, as in nginx.
+DEFAULT_SEND_TIMEOUT = 60.0
+# The deadline of what has none.
+NEVER = float("inf")
 
 
 class Opcode(IntEnum):

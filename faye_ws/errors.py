@@ -58,6 +58,12 @@ class UnsupportedVersion(HandshakeError):
     status = 426
 
 
+class HeadTooLarge(HandshakeError):
+    """A request or response head over the limit (RFC 6585, 5)."""
+
+    status = 431
+
+
 class ConnectionFailed(HandshakeError):
     """A client can't reach the server, or hears nothing from it; `__cause__` may say why."""
 

@@ -7,26 +7,28 @@ middleware may add to it, and any WSGI server can serve it. Where the server's s
 found it is watched, but not touched: a client that goes away is noticed at once, elsewhere
 by the next write.
 
-The law of this file: senders never wait for anything but a client that does not read, and
-then in their own greenlet only. The stream ends once.
+Invariants:
+- Senders wait for nothing but a client that does not read, and then in their own greenlet.
+- The stream ends once; when it is cut off, the server is not left writing to it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from gevent import GreenletExit
 from greenlet import getcurrent
 
-from .constants import DEFAULT_MAX_BACKLOG, ReadyState
+from .constants import DEFAULT_MAX_BACKLOG, DEFAULT_SEND_TIMEOUT, NEVER, ReadyState
 from .driver.http import HeaderFields, Headers
 from .event_stream.format import format_comment, format_event
 from .events import Event, event_handler, logger
 from .eventsource_client import EventSourceClient
 from .runtime.announcing import Announcer
-from .runtime.link import NEVER, check_seconds
 from .runtime.presence import Presence
+from .runtime.seconds import check_optional_seconds, deadline_after
 from .wsgi.request import (
     Environ,
     StartResponse,
@@ -35,6 +37,7 @@ from .wsgi.request import (
     read_last_event_id,
 )
 from .wsgi.socket import find_socket
+from .wsgi.stopping import watch_for_stop
 
 _DEFAULT_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -45,8 +48,6 @@ _DEFAULT_HEADERS = {
 }
 # What is the server's to say, and what makes an event stream one.
 _RESERVED = frozenset(("content-type", "content-length", "transfer-encoding", "connection"))
-# Seconds that listeners have to end when the server has done with the response.
-_END_GRACE = 5.0
 
 
 class EventSource(Announcer):
@@ -64,6 +65,8 @@ class EventSource(Announcer):
             way takes the stream for dead; None for never.
         retry: after how many seconds a client that has lost the connection is to connect
             again; None leaves that to the client.
+        send_timeout: drop a client that takes nothing of what waits for it in so many
+            seconds; None for never.
         max_backlog: bytes that may wait for a slow client before `send` waits.
 
     Raises:
@@ -76,6 +79,7 @@ class EventSource(Announcer):
 
     __slots__ = (
         "_backlog",
+        "_given",
         "_headers",
         "_last_write",
         "_max_backlog",
@@ -83,8 +87,10 @@ class EventSource(Announcer):
         "_ping",
         "_presence",
         "_queue",
+        "_send_timeout",
         "_slot",
         "_state",
+        "_taken",
         "last_event_id",
         "url",
     )
@@ -107,10 +113,12 @@ class EventSource(Announcer):
         headers: HeaderFields = (),
         ping: float | None = 10,
         retry: float | None = 5,
+        send_timeout: float | None = DEFAULT_SEND_TIMEOUT,
         max_backlog: int = DEFAULT_MAX_BACKLOG,
     ) -> None:
         self._headers = _complete(Headers(headers))
-        self._ping = None if ping is None else check_seconds("ping", ping)
+        self._ping = check_optional_seconds("ping", ping)
+        self._send_timeout = check_optional_seconds("send_timeout", send_timeout)
         if max_backlog < 1:
             raise ValueError(f"max_backlog must be at least 1 byte, not {max_backlog}")
         self._max_backlog = max_backlog
@@ -125,6 +133,10 @@ class EventSource(Announcer):
         self._queue: list[bytes] = [first]
         self._backlog = len(first)
         self._last_write = 0.0
+        # Since when the server has something to write, or has made progress with it; and how
+        # much the client had taken then.
+        self._given = NEVER
+        self._taken = 0
         self._presence: Presence | None = None
         self._slot: int | None = None
 
@@ -157,20 +169,30 @@ class EventSource(Announcer):
         start_response("200 OK", list(self._headers))
         if environ.get("REQUEST_METHOD") == "HEAD":
             # RFC 9110, 9.3.2: "the server MUST NOT send content in the response".
-            self._end()
+            self.close()
             return []
+        sock = find_socket(environ)
+        watch_for_stop(environ, self._reactor)
+        self._in_hub(lambda: self._begin(sock))
+        return _Stream(self)
+
+    def _begin(self, sock: Any) -> None:
         self._reactor.members.add(self)
-        self._presence = Presence(self._reactor.loop, find_socket(environ), self._look)
+        self._presence = Presence(self._reactor.loop, sock, self._look)
         if self._state is ReadyState.CONNECTING:
             self._state = ReadyState.OPEN
             self._announce(Event("open", self))
         self._last_write = time.monotonic()
         self._set_heartbeat()
-        return _Stream(self)
+        if self._reactor.is_leaving:
+            self.leave()
 
     def _next_chunk(self) -> bytes | None:
         """Return what there is to write, when there is something; None at the end."""
+        if self._is_foreign():
+            return self._hand_over(self._next_chunk)
         # Whoever asks for more has passed on what there was before.
+        self._given = NEVER
         self._backlog = sum(map(len, self._queue))
         if not self._backlog and self._opened:
             self._drained()
@@ -180,7 +202,7 @@ class EventSource(Announcer):
             self._waiting.wait()
         chunk = b"".join(self._queue)
         self._queue.clear()
-        self._last_write = time.monotonic()
+        self._last_write = self._given = time.monotonic()
         return chunk
 
     def _drained(self) -> None:
@@ -190,16 +212,22 @@ class EventSource(Announcer):
 
     def _release(self) -> None:
         """Take note that the server has done with the response."""
-        if self._presence is None:
-            return
-        self._presence.close()
-        self._presence = None
-        self._left()
-        self._reactor.members.discard(self)
-        if getcurrent().parent is None:
-            # The thread waits for nothing but this response: nobody will run its hub later.
-            self._wait_heard(_END_GRACE)
-        self._reactor.leave_thread()
+        self._in_hub(self._part)
+
+    def _part(self) -> None:
+        """Let go of the response."""
+        if self._presence is not None:
+            self._presence.close()
+            self._presence = None
+            self._cancel_heartbeat()
+            self._left()
+            self._reactor.members.discard(self)
+
+    def _in_hub(self, function: Callable[[], object]) -> None:
+        if self._is_foreign():
+            self._hand_over(function)
+        else:
+            function()
 
     # Sending
 
@@ -248,8 +276,8 @@ class EventSource(Announcer):
         is dropped, or the stream is closed.
         """
         if self._is_foreign():
-            self._reactor.loop.run_callback_threadsafe(self.send_chunk, chunk)
-            return self._state is not ReadyState.CLOSED
+            is_open = self._state is not ReadyState.CLOSED
+            return self._reactor.post(self.send_chunk, chunk) and is_open
         if self._backlog > self._max_backlog:
             logger.debug("a slow client is dropped by a broadcast")
             self._left()
@@ -291,10 +319,7 @@ class EventSource(Announcer):
         to tell one to stop, answer its next request with 204."""
         if self._state is ReadyState.CLOSED:
             return
-        if self._is_foreign():
-            self._hand_over(self.close)
-        else:
-            self._end()
+        self._in_hub(self._end)
 
     def wait_closed(self, timeout: float | None = None) -> None:
         """Wait until the stream is closed.
@@ -302,17 +327,18 @@ class EventSource(Announcer):
         Raises:
             TimeoutError: it is not closed after `timeout` seconds.
         """
-        if self._is_foreign():
-            self._hand_over(lambda: self.wait_closed(timeout))
+        if self._state is ReadyState.CLOSED:
             return
-        if not self._waiting.wait_until(lambda: self._state is ReadyState.CLOSED, timeout):
+        if self._is_foreign():
+            deadline = deadline_after(timeout)
+            self._hand_over(self.wait_closed, deadline, "the stream is not closed")
+        elif not self._waiting.wait_until(lambda: self._state is ReadyState.CLOSED, timeout):
             raise TimeoutError("the stream is not closed")
 
     def _end(self) -> None:
         if self._state is ReadyState.CLOSED:
             return
         self._state = ReadyState.CLOSED
-        self._cancel_heartbeat()
         # In this order: who waits goes on at once, and the server may have done with us then.
         self._announce(Event("close", self))
         self._waiting.notify()
@@ -321,6 +347,8 @@ class EventSource(Announcer):
         """Take note that nobody will read what has not been written."""
         self._queue.clear()
         self._backlog = 0
+        if self._presence is not None:
+            self._presence.cut()
         self._end()
 
     # A stream
@@ -341,11 +369,22 @@ class EventSource(Announcer):
         """Do what is due. From the heartbeat, in the hub."""
         self._slot = None
         self._look()
+        if self._send_timeout is not None and now >= self._given + self._send_timeout:
+            self._check_progress(now)
         if self._ping is not None and now >= self._last_write + self._ping:
             self._last_write = now
             if not self._queue:
                 self._append(format_comment())
         self._set_heartbeat()
+
+    def _check_progress(self, now: float) -> None:
+        taken = 0 if self._presence is None else self._presence.taken()
+        if taken > self._taken:
+            self._taken = taken
+            self._given = now
+        else:
+            logger.debug("a client that takes nothing is dropped")
+            self._left()
 
     def _look(self) -> None:
         """Look whether the client is there, where it can't be watched."""
@@ -360,7 +399,11 @@ class EventSource(Announcer):
         deadline = NEVER if self._ping is None else self._last_write + self._ping
         if self._presence is not None:
             deadline = min(deadline, self._presence.next_look())
-        if deadline != NEVER and self._state is ReadyState.OPEN:
+        if self._send_timeout is not None:
+            # What is given to the server from now on has more time than that.
+            given = min(self._given, time.monotonic())
+            deadline = min(deadline, given + self._send_timeout)
+        if deadline != NEVER and self._presence is not None:
             self._slot = self._reactor.heartbeat.add(self, deadline)
 
     def _cancel_heartbeat(self) -> None:
@@ -369,12 +412,18 @@ class EventSource(Announcer):
             self._slot = None
 
     def leave(self) -> None:
-        """End the stream: the process ends."""
+        """End the stream, since the process ends: its client comes back to another."""
+        self._end()
 
-    def forked(self) -> None:
-        """Forget the stream: it belongs to the parent process."""
+    def forget(self) -> None:
+        """Let go of the stream, which belongs to another process, or to nobody."""
         self._state = ReadyState.CLOSED
-        self._presence = None
+        self._queue.clear()
+        self._notices = None
+        self._busy = False
+        if self._presence is not None:
+            self._presence.close()
+            self._presence = None
 
 
 class _Stream:
@@ -404,7 +453,8 @@ class _Stream:
 
     def __del__(self) -> None:
         # wsgiref, for one, does not say so when the client has gone.
-        self._source._release()
+        source = self._source
+        source._reactor.post(source._part)
 
 
 def _complete(extra: Headers) -> Headers:

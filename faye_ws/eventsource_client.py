@@ -28,8 +28,9 @@ from .event_stream.format import check_field
 from .event_stream.parser import EventTooLong, Parser, StreamEvent
 from .events import ErrorEvent, Event, EventTarget, StreamMessageEvent, event_handler, logger
 from .runtime.adapter import IS_INSTALLED
-from .runtime.link import check_seconds
+from .runtime.handing_over import hand_over
 from .runtime.reactor import current_reactor
+from .runtime.seconds import check_seconds
 from .runtime.waiting import WaitQueue
 
 if IS_INSTALLED:
@@ -358,7 +359,7 @@ class EventSourceClient(EventTarget):
             raise ValueError(f"not a type of events: {type!r}")
 
     def _hand_over(self, function: Callable[[], _T]) -> _T:
-        return self._reactor.hand_over(function)
+        return hand_over(self._reactor, function)
 
 
 _REQUEST_OPTIONS = frozenset(

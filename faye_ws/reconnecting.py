@@ -19,7 +19,7 @@ from .driver.http import Headers
 from .driver.uri import parse_url
 from .errors import ConnectionFailed, HandshakeError, InvalidStatus
 from .events import logger
-from .runtime.link import check_seconds
+from .runtime.seconds import check_seconds
 
 # RFC 9110, 15.5, RFC 6585 and RFC 8470: a time-out, too many requests, too early.
 _PASSING_STATUSES = frozenset((408, 425, 429))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gevent import GreenletExit
+from greenlet import getcurrent
 
 from .client import Client
 from .connection import Connection
@@ -13,6 +14,7 @@ from .constants import (
     DEFAULT_MAX_BACKLOG,
     DEFAULT_MAX_LENGTH,
     DEFAULT_PING_TIMEOUT,
+    DEFAULT_SEND_TIMEOUT,
     HYBI_13,
     CloseCode,
 )
@@ -22,8 +24,10 @@ from .driver.http import HeaderFields
 from .driver.server import RequestServer, choose_driver
 from .eventsource import EventSource
 from .extensions.contract import Extension
+from .runtime.background import place_of_request
 from .wsgi.request import Environ, StartResponse, is_websocket, read_request, read_url
 from .wsgi.socket import take_socket
+from .wsgi.stopping import watch_for_stop
 
 
 class WebSocket(Connection):
@@ -39,7 +43,7 @@ class WebSocket(Connection):
             them is used.
         headers: header fields to add to the 101 response.
         max_length: the longest message accepted, in bytes; a longer one is 1009.
-        origins: which web pages may connect: None for those of the same host, `"*"` for
+        origins: which web pages may connect: None for those of the same origin, `"*"` for
             all, or a list of origins such as `"https://example.com"`. Others get a 403.
         versions: the versions of the protocol that are spoken: RFC 6455, called `hybi-13`,
             and if old clients need them the drafts `hixie-76` and `hixie-75`. Others get a
@@ -50,6 +54,8 @@ class WebSocket(Connection):
         ping_timeout: drop a peer that stays silent so many seconds after a ping; None for
             never.
         close_timeout: how many seconds the closing handshake may take.
+        send_timeout: drop a peer that takes nothing of what waits for it in so many seconds;
+            None for never.
         max_backlog: bytes that may wait for a slow peer before `send` waits.
 
     Raises:
@@ -76,6 +82,7 @@ class WebSocket(Connection):
         ping: float | None = None,
         ping_timeout: float | None = DEFAULT_PING_TIMEOUT,
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
+        send_timeout: float | None = DEFAULT_SEND_TIMEOUT,
         max_backlog: int = DEFAULT_MAX_BACKLOG,
     ) -> None:
         url = read_url(environ)
@@ -95,6 +102,7 @@ class WebSocket(Connection):
             ping=ping,
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,
+            send_timeout=send_timeout,
             max_backlog=max_backlog,
         )
         # Let go when the connection opens: an environ is large.
@@ -132,20 +140,30 @@ class WebSocket(Connection):
             sock, early, detached = take_socket(environ, self._server_wrote)
             self._environ = None
             self._keeps_server = not detached
-            self._attach(sock, early, keep_socket=not detached)
+            self._reactor, self._thread = place_of_request()
+            watch_for_stop(environ, self._reactor)
+            self._in_hub(lambda: self._attach(sock, early, keep_socket=not detached))
         else:
             self._environ = None
             self._driver.start()
             self._take()
             self._run_listeners()
 
+    def _in_hub(self, function: Callable[[], object]) -> None:
+        if self._is_foreign():
+            self._hand_over(function)
+        else:
+            function()
+
     def _server_wrote(self, head: bytes) -> None:
         """Take note of a response of the server's own, which nobody will get to see.
 
         Any but the 101 says that the application has failed since it took the connection.
         """
-        if b" 101 " in head:
-            return
+        if b" 101 " not in head:
+            self._in_hub(self._end_with_server)
+
+    def _end_with_server(self) -> None:
         if self._driver.leave(CloseCode.INTERNAL_ERROR, "the application raised"):
             self._begin_closing()
         if self._keeps_server:
@@ -163,15 +181,11 @@ class WebSocket(Connection):
             self._release()
 
     def _release(self) -> None:
-        """End what has not ended: nobody may run the hub of this thread for us any more."""
+        """End what has not ended: the server takes its socket back."""
         if self._transport is not None:
             self._drop()
         self._take()
-        if self._has_work() and not self._busy:
-            self._busy = True
-            self._work()
-        if self._reactor is not None:
-            self._reactor.leave_thread()
+        self._wait_heard(getcurrent())
 
 
 class _Hold:
@@ -183,9 +197,11 @@ class _Hold:
         self._websocket = websocket
 
     def __iter__(self) -> Iterator[bytes]:
-        self._websocket._hold()
+        websocket = self._websocket
+        websocket._in_hub(websocket._hold)
         yield from ()
 
     def close(self) -> None:
         """Take note that the server is done with the response, heard to its end or not."""
-        self._websocket._release()
+        websocket = self._websocket
+        websocket._in_hub(websocket._release)

@@ -105,6 +105,7 @@ class Client:
         path: the path to ask for.
         protocol: the subprotocol to ask for, if any.
         seed: of the random numbers.
+        is_secure: whether it speaks TLS, to a proxy if not to the other end of the socket.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Client:
         path: str = "/echo",
         protocol: str | None = None,
         seed: int = 1,
+        is_secure: bool = False,
     ) -> None:
         self.socket = sock
         self.version = version
@@ -123,12 +125,14 @@ class Client:
         self.last_key = chance.randbytes(8) if version == HIXIE_76 else b""
         self._buffer = b""
         self._prefix = "" if version == HIXIE_75 else "Sec-"
+        secure = "s" if is_secure or hasattr(sock, "unwrap") else ""
+        self.origin, self.location = f"http{secure}://{host}", f"ws{secure}://{host}{path}"
         lines = [
             f"GET {path} HTTP/1.1",
             f"Host: {host}",
             "Connection: Upgrade",
             "Upgrade: WebSocket",
-            f"Origin: http://{host}",
+            f"Origin: {self.origin}",
         ]
         if protocol is not None:
             lines.append(f"{self._prefix}WebSocket-Protocol: {protocol}")
@@ -136,8 +140,6 @@ class Client:
             lines += [f"Sec-WebSocket-Key{place}: {key.value}"
                       for place, key in enumerate(self._keys, 1)]
         self.request = "\r\n".join((*lines, "", "")).encode()
-        secure = "s" if hasattr(sock, "unwrap") else ""
-        self.origin, self.location = f"http://{host}", f"ws{secure}://{host}{path}"
         self.protocol = protocol
 
     def open(self, cut: Cut = whole, early: bytes = b"", is_late: bool = False) -> None:

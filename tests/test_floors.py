@@ -25,6 +25,7 @@ FLOORS = {
     "faye_ws.driver.frames": 1,
     "faye_ws.driver.closing": 1,
     "faye_ws.driver.http": 1,
+    "faye_ws.driver.response": 1,
     "faye_ws.driver.uri": 1,
     "faye_ws.driver.handshake": 1,
     "faye_ws.driver.hixie_handshake": 1,

@@ -217,6 +217,4 @@ def test_a_wrong_key_is_a_400(connect: Serving) -> None:
 
 def test_a_location_says_wss_behind_a_proxy_that_speaks_tls(connect: Serving) -> None:
     path = connect.expect(versions=VERSIONS, environ={"HTTP_X_FORWARDED_PROTO": "https"})
-    client = dial(connect, HIXIE_75, path)
-    client.location = client.location.replace("ws:", "wss:")
-    client.open()
+    dial(connect, HIXIE_75, path, is_secure=True).open()

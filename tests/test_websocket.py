@@ -75,12 +75,45 @@ def test_a_request_is_for_websocket_if_it_asks_for_the_upgrade(
         ({"HTTP_X_FORWARDED_SSL": "on"}, "wss://example.com/chat"),
         ({"HTTP_X_FORWARDED_SSL": "off"}, "ws://example.com/chat"),
         ({"HTTP_X_FORWARDED_SCHEME": "https"}, "wss://example.com/chat"),
+        ({"HTTP_X_FORWARDED_PROTO": "wss"}, "wss://example.com/chat"),
+        ({"wsgi.url_scheme": "https", "HTTP_X_FORWARDED_PROTO": "http"}, "wss://example.com/chat"),
     ],
 )
 def test_the_url_is_the_one_that_the_client_has_connected_to(
     changes: dict[str, str], url: str
 ) -> None:
     assert WebSocket({**_REQUEST, **changes}).url == url
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, None),
+        ({"CONTENT_LENGTH": ""}, None),
+        ({"CONTENT_LENGTH": "0"}, None),
+        ({"CONTENT_LENGTH": "0", "HTTP_CONTENT_LENGTH": "0"}, None),
+        ({"HTTP_ORIGIN": "http://example.com"}, None),
+        ({"HTTP_ORIGIN": "https://example.com"}, None),
+        ({"HTTP_ORIGIN": "https://example.com", "wsgi.url_scheme": "https"}, None),
+        ({"CONTENT_LENGTH": "5"}, 400),
+        ({"CONTENT_LENGTH": "x"}, 400),
+        ({"CONTENT_LENGTH": "0\0"}, 400),
+        ({"CONTENT_LENGTH": "0", "HTTP_CONTENT_LENGTH": "5"}, 400),
+        ({"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}, 400),
+        ({"HTTP_TRANSFER_ENCODING": ""}, 400),
+        ({"SERVER_PROTOCOL": "HTTP/1.0"}, 400),
+        ({"SERVER_PROTOCOL": "HTTP/2.0"}, 400),
+        ({"SERVER_PROTOCOL": "HTTP/2"}, 400),
+        ({"HTTP_ORIGIN": "http://example.com", "wsgi.url_scheme": "https"}, 403),
+        ({"HTTP_ORIGIN": "http://example.com", "HTTPS": "on"}, 403),
+        ({"HTTP_ORIGIN": "http://example.com", "HTTP_X_FORWARDED_SSL": "on"}, 403),
+    ],
+)
+def test_a_request_is_refused_by_what_its_environ_says(
+    changes: dict[str, Any], status: int | None
+) -> None:
+    refusal = WebSocket({**_REQUEST, **changes})._driver.refusal
+    assert (refusal and refusal.status) == status
 
 
 @pytest.mark.parametrize(
@@ -141,6 +174,12 @@ def test_a_connection_without_a_subprotocol_says_so(connect: Serving) -> None:
         ({"Sec-WebSocket-Version": "12"}, b"426 "),
         ({"Sec-WebSocket-Key": "short"}, b"400 "),
         ({"Origin": "http://evil.example"}, b"403 "),
+        ({"Origin": "http://localhost", "X-Forwarded-Proto": "https"}, b"403 "),
+        ({"Transfer-Encoding": "gzip, chunked"}, b"400 "),
+        ({"Transfer-Encoding": "identity"}, b"400 "),
+        # Fields that no head may have, and that pywsgi lets pass.
+        ({"Transfer-Encoding": "a\0b"}, b"400 "),
+        ({"Origin": "http://evil.example\0"}, b"403 "),
     ],
 )
 def test_a_handshake_that_is_wrong_is_refused_and_told(

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from ..constants import (
     DEFAULT_MAX_LENGTH,
-    MAX_HEAD_LENGTH,
     PROTOCOL_VERSION,
     CloseCode,
     ReadyState,
@@ -18,20 +17,10 @@ from ..extensions.contract import Extension
 from ..extensions.pipeline import Offer, check_extensions
 from .events import Close, Open
 from .handshake import check_headers, check_protocols, check_response, refusal
-from .http import (
-    HeaderFields,
-    Headers,
-    Request,
-    Response,
-    find_end_of_head,
-    parse_body,
-    parse_response,
-)
+from .http import HeaderFields, Headers, Request, Response, parse_response
+from .response import ResponseReader
 from .rfc6455 import RFC6455
 from .uri import Address, parse_url
-
-# Bytes of the body of a refusal that are looked at.
-_MAX_BODY = 1024
 
 
 class Client(RFC6455):
@@ -53,7 +42,7 @@ class Client(RFC6455):
         ValueError: the URL, a subprotocol or a header is not one.
     """
 
-    __slots__ = ("_head", "_key", "_offer", "_protocols", "_refusal", "request")
+    __slots__ = ("_head", "_key", "_offer", "_protocols", "_reader", "request")
 
     is_server = False
 
@@ -74,10 +63,10 @@ class Client(RFC6455):
         self._protocols = check_protocols(protocols)
         offer = Offer(check_extensions(extensions))
         self._offer: Offer | None = offer
-        # What has come of the response's head; when the connection is open all of it, which
-        # is smaller than what it says.
+        # None until the request is sent; when the connection is open the response's head,
+        # which is smaller than what it says.
         self._head: bytes | None = None
-        self._refusal: Response | None = None
+        self._reader: ResponseReader | None = ResponseReader(opens=(101,))
         fields = Headers(
             [
                 ("Host", address.authority),
@@ -100,9 +89,9 @@ class Client(RFC6455):
     @property
     def response(self) -> Response | None:
         """The response of the server, once it has come, or None."""
-        if self.request is None and self._head:
-            return parse_response(self._head)
-        return self._refusal
+        if self._reader is None:
+            return parse_response(self._head or b"")
+        return self._reader.response
 
     def start(self) -> bool:
         """Send the request. Return False if it was sent before."""
@@ -114,56 +103,40 @@ class Client(RFC6455):
 
     def receive_data(self, data: bytes) -> None:
         """Take in bytes: the response head, then frames."""
-        if self.ready_state is not ReadyState.CONNECTING:
+        reader = self._reader
+        if self.ready_state is not ReadyState.CONNECTING or reader is None:
             super().receive_data(data)
             return
-        head = self._head = (self._head or b"") + data
         try:
-            while (end := find_end_of_head(head, MAX_HEAD_LENGTH)) is not None:
-                response = parse_response(head[:end])
-                if response.status == 101 or not 100 <= response.status < 200:
-                    self._receive_response(response, head[end:])
-                    return
-                # RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses
-                # received prior to a final response".
-                head = self._head = head[end:]
+            reader.receive_data(data)
+            if reader.is_done:
+                self._accept(reader)
         except HandshakeError as error:
             self.refuse(error)
 
-    def _receive_response(self, response: Response, rest: bytes) -> None:
-        """Take in the final response, and what has come behind its head."""
-        if response.status != 101:
-            # The body of a refusal often says more than the status.
-            body, is_whole = parse_body(response, rest, _MAX_BODY)
-            response = response._replace(body=body)
-            if not is_whole:
-                self._refusal = response
-                return
-        self._accept(response, rest)
-
-    def _accept(self, response: Response, rest: bytes) -> None:
-        assert self._head is not None
+    def _accept(self, reader: ResponseReader) -> None:
+        assert reader.response is not None
         assert self._offer is not None
-        self._refusal = response
-        protocol = check_response(response, self._key, self._protocols)
-        self._use(self._offer.activate(response.headers.get("Sec-WebSocket-Extensions")))
+        headers = reader.response.headers
+        protocol = check_response(reader.response, self._key, self._protocols)
+        self._use(self._offer.activate(headers.get("Sec-WebSocket-Extensions")))
         self.protocol = protocol
-        self._head = self._head[: len(self._head) - len(rest)]
+        self._head = reader.head
         # All that only the handshake needs.
-        self.request = self._refusal = self._offer = None
+        self.request = self._reader = self._offer = None
         self._key = ""
         self.ready_state = ReadyState.OPEN
         self._tell(Open(self.protocol))
         # A server may send frames in the same segment as its head: they are frames.
-        super().receive_data(rest)
+        super().receive_data(reader.rest)
 
     def receive_eof(self) -> None:
         """Take in the end of the bytes."""
         if self.ready_state is not ReadyState.CONNECTING:
             super().receive_eof()
-        elif self._refusal is not None:
+        elif self.response is not None:
             # A refusal whose body breaks off is a refusal all the same.
-            self.refuse(refusal("the server", self._refusal))
+            self.refuse(refusal("the server", self.response))
         else:
             self.refuse(ConnectionFailed("the server closed the connection in the handshake"))
 

@@ -19,13 +19,14 @@ from ..errors import HandshakeError, InvalidStatus, OriginNotAllowed, Unsupporte
 from .hixie_handshake import find_version
 from .http import HeaderFields, Headers, Request, Response, has_token, is_token, parse_list
 
-# Which web pages may connect: those of the same host, all ("*"), or those of these origins.
+# Which web pages may connect: those of the same origin, all ("*"), or those of these origins.
 Origins = Sequence[str] | str | None
 
 # What an application can't add to a handshake: it would be there twice, or be a lie.
 _RESERVED = ("host", "upgrade", "connection", "content-length", "transfer-encoding")
 _RESERVED_PREFIXES = ("sec-websocket-", "websocket-")
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SECURE_SCHEMES = ("https", "wss")
 
 
 def compute_accept(key: str) -> str:
@@ -53,7 +54,9 @@ def check_upgrade(request: Request) -> None:
     headers = request.headers
     if request.method != "GET":
         raise HandshakeError("a WebSocket handshake must be a GET request")
-    if request.version < "HTTP/1.1":
+    # 4.2.1 says "HTTP/1.1 or higher", but HTTP/2 and those after it have no Upgrade (RFC 9113,
+    # 8.2.2), and there is no version between them.
+    if request.version != "HTTP/1.1":
         raise HandshakeError(f"a WebSocket handshake needs HTTP/1.1, not {request.version}")
     hosts = headers.get_all("Host")
     if not any(hosts):
@@ -67,6 +70,20 @@ def check_upgrade(request: Request) -> None:
         raise HandshakeError("the Upgrade header must be 'websocket'")
     if not has_token(headers.get("Connection"), "upgrade"):
         raise HandshakeError("the Connection header must have 'Upgrade'")
+    if has_body(headers):
+        # What follows the head are frames to us, and a body to a proxy that heeds these
+        # fields: a client could have it pass on a request that is none to one of us.
+        raise HandshakeError("a WebSocket handshake must not have a body")
+
+
+def has_body(headers: Headers) -> bool:
+    """Tell whether a request says that a body follows its head.
+
+    RFC 9112, 6.3: "The presence of a message body in a request is signaled by a Content-Length
+    or Transfer-Encoding header field." A length that is none says so, too.
+    """
+    lengths = headers.get_all("Content-Length")
+    return "Transfer-Encoding" in headers or any(length != "0" for length in lengths)
 
 
 def check_request(request: Request) -> None:
@@ -103,13 +120,27 @@ def _is_key(key: str | None) -> bool:
         return False
 
 
-def check_origin(request: Request, origins: Origins) -> None:
+def is_forwarded_secure(proto: str | None, scheme: str | None, ssl: str | None) -> bool:
+    """Tell whether a proxy says that the client speaks TLS to it.
+
+    Args:
+        proto, scheme, ssl: the headers X-Forwarded-Proto, -Scheme and -Ssl. Of several proxies
+            the first is the client's; some say `wss` (Traefik).
+    """
+    schemes = [*parse_list(proto)[:1], scheme or ""]
+    return ssl == "on" or any(scheme.lower() in _SECURE_SCHEMES for scheme in schemes)
+
+
+def check_origin(request: Request, origins: Origins, is_secure: bool = False) -> None:
     """Check that the web page a request comes from may connect (10.2).
 
     Browsers let every page open connections to every host and send the user's cookies
-    along, and only they send an Origin. `None` allows pages of the same host, `"*"` all,
+    along, and only they send an Origin. `None` allows pages of the same origin, `"*"` all,
     a sequence just those origins, such as `"https://example.com"`. A request without an
     Origin does not come from a page, so it is allowed.
+
+    Args:
+        is_secure: whether the client speaks TLS, as far as is known.
 
     Raises:
         OriginNotAllowed: it may not.
@@ -122,20 +153,23 @@ def check_origin(request: Request, origins: Origins) -> None:
         hosts = request.headers.get_all("Host") + parse_list(
             request.headers.get("X-Forwarded-Host")
         )
-        allowed = any(_is_same_host(origin, host) for host in hosts)
+        allowed = any(_is_same_origin(origin, host, is_secure) for host in hosts)
     else:
         allowed = origin.lower() in (known.lower().rstrip("/") for known in origins)
     if not allowed:
         raise OriginNotAllowed(f"the origin {origin[:200]} is not allowed")
 
 
-def _is_same_host(origin: str, host: str) -> bool:
-    # A proxy that ends TLS hides the scheme from us: a host without a port has the
-    # default port of whatever scheme the page has.
+def _is_same_origin(origin: str, host: str, is_secure: bool) -> bool:
+    # A page of `http` can be forged by whoever sits on the way, so it is none of a server
+    # that speaks TLS. Without TLS a page of `https` is: a proxy may have ended it, and not
+    # all say so. Then a host without a port has the default port of the page's scheme.
     try:
         page = urlsplit(origin)
+        if page.scheme not in (("https",) if is_secure else ("http", "https")):
+            return False
         here = urlsplit(f"{page.scheme}://{host}")
-        default = _DEFAULT_PORTS.get(page.scheme)
+        default = _DEFAULT_PORTS[page.scheme]
         return (
             page.hostname is not None
             and page.hostname == here.hostname

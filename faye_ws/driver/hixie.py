@@ -101,7 +101,7 @@ class Hixie75(Driver):
         self._kept = bytearray()
         try:
             check_upgrade(request)
-            check_origin(request, terms.origins)
+            check_origin(request, terms.origins, url.startswith("wss:"))
             self._check_keys(request)
             protocol = choose_protocol(request, self.version, terms.protocols)
             response = accept_response(request, self.version, url, protocol, terms.headers)

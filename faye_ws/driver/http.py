@@ -13,14 +13,12 @@ from itertools import chain
 from typing import NamedTuple
 
 from ..constants import MAX_HEAD_LENGTH, MAX_HEADER_FIELDS
-from ..errors import HandshakeError
+from ..errors import HandshakeError, HeadTooLarge
 
 _TOKEN_CHARS = frozenset(
     "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 _END_OF_HEAD = b"\r\n\r\n"
-# Digits that a length may have, before it is the length of nothing on earth.
-_MAX_LENGTH_DIGITS = 19
 
 HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -112,17 +110,23 @@ def _serialize_head(first_line: str, headers: Headers) -> bytes:
     return "\r\n".join(lines).encode("latin-1")
 
 
-def find_end_of_head(buffer: bytes, max_length: int = MAX_HEAD_LENGTH) -> int | None:
+def find_end_of_head(
+    buffer: bytes, max_length: int = MAX_HEAD_LENGTH, *, searched: int = 0
+) -> int | None:
     """Return where the head that `buffer` begins with ends, or None if more must come.
 
+    Args:
+        searched: how many of the bytes have been searched before, in vain.
+
     Raises:
-        HandshakeError: it is longer than `max_length` bytes.
+        HeadTooLarge: it is longer than `max_length` bytes.
     """
-    end = buffer.find(_END_OF_HEAD, 0, max_length)
+    start = max(searched - len(_END_OF_HEAD) + 1, 0)
+    end = buffer.find(_END_OF_HEAD, start, max_length)
     if end >= 0:
         return end + len(_END_OF_HEAD)
     if len(buffer) >= max_length:
-        raise HandshakeError(f"a head of more than {max_length} bytes")
+        raise HeadTooLarge(f"a head of more than {max_length} bytes")
     return None
 
 
@@ -158,43 +162,6 @@ def parse_response(head: bytes) -> Response:
     return Response(int(status), headers)
 
 
-def parse_body(response: Response, data: bytes, max_length: int) -> tuple[bytes, bool]:
-    """Return the body of a response, as far as `data` goes, and whether that is all.
-
-    Only the first `max_length` bytes of it count, and those of which nothing but the end of
-    the connection tells where they end do not (RFC 9112, 6.3).
-    """
-    if has_token(response.headers.get("Transfer-Encoding"), "chunked"):
-        return _parse_chunks(data, max_length)
-    length = response.headers.get("Content-Length") or ""
-    if not (length.isdecimal() and len(length) < _MAX_LENGTH_DIGITS):
-        return b"", True
-    max_length = min(max_length, int(length))
-    return data[:max_length], len(data) >= max_length
-
-
-def _parse_chunks(data: bytes, max_length: int) -> tuple[bytes, bool]:
-    body = b""
-    start = 0
-    while len(body) < max_length:
-        end = data.find(b"\r\n", start)
-        if end < 0:
-            # A line that never ends is no chunk's.
-            return body, len(data) - start > max_length
-        try:
-            size = int(data[start:end].partition(b";")[0], 16)
-        except ValueError:
-            size = 0
-        if size <= 0:
-            return body, True
-        start = end + 2
-        body += data[start : start + size]
-        start += size + 2
-        if start > len(data):
-            return body[:max_length], len(body) >= max_length
-    return body[:max_length], True
-
-
 def _check_version(version: str) -> None:
     name, _, number = version.partition("/")
     digits = number[:1] + number[2:]
@@ -207,7 +174,7 @@ def _check_version(version: str) -> None:
 def _parse_head(head: bytes) -> tuple[str, Headers]:
     first_line, *lines = head[: -len(_END_OF_HEAD)].decode("latin-1").split("\r\n")
     if len(lines) > MAX_HEADER_FIELDS:
-        raise HandshakeError(f"more than {MAX_HEADER_FIELDS} header fields")
+        raise HeadTooLarge(f"more than {MAX_HEADER_FIELDS} header fields")
     headers = Headers()
     for line in lines:
         name, colon, value = line.partition(":")

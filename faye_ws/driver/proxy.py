@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from ..errors import ConnectionFailed, HandshakeError
 from .handshake import refusal
-from .http import HeaderFields, Headers, Request, find_end_of_head, parse_response
+from .http import HeaderFields, Headers, Request
+from .response import ResponseReader
 
+# RFC 9110, 9.3.6: "Any 2xx (Successful) response indicates that the sender [...] will switch
+# to tunnel mode".
+_OPENING = range(200, 300)
 # The Host of CONNECT is where the tunnel leads, and the length of the tunnel has no end.
 _RESERVED = frozenset(("host", "content-length", "transfer-encoding"))
 
@@ -30,7 +34,7 @@ class Tunnel:
         ValueError: a header is not one, or belongs to the request itself.
     """
 
-    __slots__ = ("_head", "is_open", "request")
+    __slots__ = ("_reader", "is_open", "request")
 
     def __init__(
         self, host: str, port: int, authorization: str | None = None, headers: HeaderFields = ()
@@ -45,7 +49,7 @@ class Tunnel:
             fields.append(name, value)
         self.request = Request("CONNECT", target, fields).serialize()
         self.is_open = False
-        self._head = b""
+        self._reader = ResponseReader(opens=_OPENING)
 
     def receive_data(self, data: bytes) -> None:
         """Take in bytes from the proxy, until `is_open`; b"" is the end of them.
@@ -55,16 +59,16 @@ class Tunnel:
             HandshakeError: it speaks another language.
             ConnectionFailed: it hangs up.
         """
-        if not data:
+        reader = self._reader
+        reader.receive_data(data)
+        response = reader.response
+        if response is None and not data:
             raise ConnectionFailed("the proxy closed the connection")
-        self._head += data
-        end = find_end_of_head(self._head)
-        if end is None:
+        if response is None or not (reader.is_done or not data):
             return
-        response = parse_response(self._head[:end])
-        if not 200 <= response.status <= 299:
+        if response.status not in _OPENING:
             raise refusal("the proxy", response)
-        if len(self._head) > end:
+        if reader.rest:
             # Through the tunnel nobody speaks before we do.
             raise HandshakeError("the proxy sent more than its answer")
         self.is_open = True

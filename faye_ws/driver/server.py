@@ -26,6 +26,7 @@ from .handshake import (
     check_request,
     check_terms,
     choose_protocol,
+    is_forwarded_secure,
     refuse_response,
 )
 from .hixie import Hixie75, Hixie76
@@ -42,10 +43,11 @@ class RequestServer(RFC6455):
         request: the request head.
         protocols: the subprotocols that are supported.
         headers: header fields to add to the 101 response.
-        origins: which web pages may connect: None for those of the same host, `"*"` for
+        origins: which web pages may connect: None for those of the same origin, `"*"` for
             all, or a list of origins.
         max_length: the longest message accepted, in bytes.
         extensions: the extensions that are supported, in the order they are applied.
+        is_secure: whether the client speaks TLS: then a page of `http` is of another origin.
 
     Attributes:
         refusal: the response that refuses the request, or None if it is accepted. It is
@@ -65,6 +67,7 @@ class RequestServer(RFC6455):
         origins: Origins = None,
         max_length: int = DEFAULT_MAX_LENGTH,
         extensions: Sequence[Extension] = (),
+        is_secure: bool = False,
     ) -> None:
         super().__init__(max_length=max_length)
         terms = check_terms(protocols, headers, origins)
@@ -74,7 +77,7 @@ class RequestServer(RFC6455):
         self.refusal: Response | None = None
         try:
             check_request(request)
-            check_origin(request, terms.origins)
+            check_origin(request, terms.origins, is_secure)
             self._use(respond(known, request.headers.get("Sec-WebSocket-Extensions")))
         except HandshakeError as error:
             self._error = error
@@ -132,7 +135,8 @@ def choose_driver(
     if version in _DRAFTS and version in versions:
         check_extensions(extensions)
         return _DRAFTS[version](request, url, **options)
-    return RequestServer(request, extensions=extensions, **options)
+    is_secure = url.startswith("wss:")
+    return RequestServer(request, extensions=extensions, is_secure=is_secure, **options)
 
 
 def check_versions(versions: Sequence[str]) -> None:
@@ -158,7 +162,8 @@ class Server(Driver):
     response, a 101 or a refusal. Bytes that are no request are refused at once.
 
     Args:
-        is_secure: whether the bytes come through TLS, as the old drafts tell their clients.
+        is_secure: whether the bytes come through TLS, or the X-Forwarded-Proto (-Scheme,
+            -Ssl) of each request says so.
         options: those of `RequestServer`, and `versions` of `choose_driver`.
     """
 
@@ -168,8 +173,8 @@ class Server(Driver):
         "_ending",
         "_is_answered",
         "_is_eof",
+        "_is_secure",
         "_options",
-        "_scheme",
         "is_text_only",
         "version",
     )
@@ -178,7 +183,7 @@ class Server(Driver):
         super().__init__()
         self.version = HYBI_13
         self.is_text_only = False
-        self._scheme = "wss" if is_secure else "ws"
+        self._is_secure = is_secure
         # Header fields may be an iterator, which can be read only once.
         self._options = {**options, "headers": Headers(options.get("headers", ()))}
         # A wrong option should be known now, not when the first client comes.
@@ -210,22 +215,29 @@ class Server(Driver):
             if self._driver is not None:
                 self._driver.receive_data(data)
         elif self._ending is None and not self._is_eof:
+            searched = len(self._buffer)
             self._buffer += data
             try:
-                self._read_request()
+                self._read_request(searched)
             except HandshakeError as error:
                 self._ending = error
 
-    def _read_request(self) -> None:
+    def _read_request(self, searched: int) -> None:
         if self._driver is not None:
             if len(self._buffer) > MAX_HEAD_LENGTH:
                 raise HandshakeError("too much data before the handshake is done")
             return
-        end = find_end_of_head(self._buffer)
+        end = find_end_of_head(self._buffer, searched=searched)
         if end is None:
             return
         request = parse_request(self._buffer[:end])
-        url = f"{self._scheme}://{request.headers.get('Host')}{request.target}"
+        headers = request.headers
+        is_secure = self._is_secure or is_forwarded_secure(
+            headers.get("X-Forwarded-Proto"),
+            headers.get("X-Forwarded-Scheme"),
+            headers.get("X-Forwarded-Ssl"),
+        )
+        url = f"{'wss' if is_secure else 'ws'}://{headers.get('Host')}{request.target}"
         self._driver = choose_driver(request, url, **self._options)
         self._buffer = self._buffer[end:]
         self._tell(Connect(request))

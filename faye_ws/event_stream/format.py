@@ -49,7 +49,7 @@ def format_event(
             raise TypeError(f"the data of an event must be a str, not {type(data).__name__}")
         # The space is optional, but not where the line begins with one itself.
         lines += [f"data: {line}" for line in _END_OF_LINE.split(data)]
-    return _encode(lines)
+    return encode("\n".join([*lines, "", ""]))
 
 
 def format_comment(text: str = "") -> bytes:
@@ -58,7 +58,8 @@ def format_comment(text: str = "") -> bytes:
     Raises:
         TypeError: the text is none.
     """
-    return _encode([f":{' ' * bool(line)}{line}" for line in _END_OF_LINE.split(text)])
+    lines = [f":{' ' * bool(line)}{line}" for line in _END_OF_LINE.split(text)]
+    return encode("\n".join([*lines, "", ""]))
 
 
 def check_field(name: str, value: object) -> str:
@@ -90,10 +91,9 @@ def to_milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _encode(lines: list[str]) -> bytes:
-    text = "\n".join([*lines, "", ""])
+def encode(text: str) -> bytes:
+    """Return the text in UTF-8; half of a character, which has no form there, is U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # Half of a character has no form in UTF-8.
         return _SURROGATE.sub("\ufffd", text).encode()

@@ -1,8 +1,9 @@
 """Reading an event stream (WHATWG HTML, 9.2.6), without I/O.
 
-The law of this file: a stream says the same however it is cut into pieces; a line and an
-event are read in linear time, and are never longer than `max_length`; an event that the end
-of the stream cuts off is none.
+Invariants: a stream says the same however it is cut into pieces; a line and an event are
+read in linear time, are never longer than `max_length`, and are held as bytes of which there
+are no more than came, however many pieces, lines and fields they came in; an event that the
+end of the stream cuts off is none.
 """
 
 from __future__ import annotations
@@ -44,16 +45,14 @@ class Parser:
         self.last_event_id = last_event_id
         self.retry: float | None = None
         self._max_length = max_length
-        # The line that has not come to its end, in pieces.
-        self._line: list[bytes] = []
-        self._line_length = 0
+        # The line that has not come to its end.
+        self._line = bytearray()
         self._is_first = True
         self._after_cr = False
-        # The buffers of 9.2.6.
-        self._data: list[bytes] = []
-        self._data_length = 0
-        self._type = ""
-        self._id = last_event_id
+        # The buffers of 9.2.6: data, type, and the ID if there was one since the last event.
+        self._data = bytearray()
+        self._type = b""
+        self._id: bytes | None = None
 
     def receive_data(self, data: bytes) -> list[StreamEvent]:
         """Take in bytes, in pieces of any size, and return the events that they complete.
@@ -68,25 +67,24 @@ class Parser:
             self._after_cr = False
             start = int(data[0] == _LF)
         for end in _END_OF_LINE.finditer(data, start):
-            self._take(data[start : end.start()])
-            self._end_line(events)
+            self._end_line(data[start : end.start()], events)
             start = end.end()
         # A line ends with its CR, and does not wait for an LF that may follow.
         self._after_cr = data.endswith(b"\r") if data else self._after_cr
-        self._take(data[start:])
+        rest = data[start:]
+        self._check_line(rest)
+        self._line += rest
         return events
 
-    def _take(self, piece: bytes) -> None:
-        self._line_length += len(piece)
-        if self._line_length > self._max_length:
+    def _check_line(self, piece: bytes) -> None:
+        if len(self._line) + len(piece) > self._max_length:
             raise EventTooLong(f"a line of more than {self._max_length} bytes")
-        if piece:
-            self._line.append(piece)
 
-    def _end_line(self, events: list[StreamEvent]) -> None:
-        line = self._line[0] if len(self._line) == 1 else b"".join(self._line)
-        self._line.clear()
-        self._line_length = 0
+    def _end_line(self, line: bytes, events: list[StreamEvent]) -> None:
+        self._check_line(line)
+        if self._line:
+            line = bytes(self._line) + line
+            self._line = bytearray()
         if self._is_first:
             # 9.2.5: "stream = [ bom ] *event", one BOM, and at the very beginning.
             self._is_first = False
@@ -99,16 +97,16 @@ class Parser:
 
     def _process_field(self, name: bytes, value: bytes) -> None:
         if name == b"data":
-            self._data.append(value)
-            self._data_length += len(value) + 1
-            if self._data_length > self._max_length + 1:
+            self._data += value
+            self._data += b"\n"
+            if len(self._data) > self._max_length + 1:
                 raise EventTooLong(f"an event of more than {self._max_length} bytes")
         elif name == b"event":
-            self._type = _decode(value)
+            self._type = value
         elif name == b"id":
             # "If the field value does not contain U+0000 NULL [...]. Otherwise, ignore".
             if b"\0" not in value:
-                self._id = _decode(value)
+                self._id = value
         elif name == b"retry" and value.isdigit():
             # "If the field value consists of only ASCII digits"; a number that nobody will
             # live to wait for says nothing.
@@ -116,18 +114,19 @@ class Parser:
             self.retry = int(digits) / 1000 if len(digits) < 16 else self.retry
 
     def _dispatch(self, events: list[StreamEvent]) -> None:
-        self.last_event_id = self._id
-        type, self._type = self._type, ""
+        if self._id is not None:
+            self.last_event_id = _decode(self._id)
+            self._id = None
+        type, self._type = self._type, b""
+        # "If the data buffer is an empty string": a data field has left its LF in it.
         if not self._data:
             return
-        data = _decode(b"\n".join(self._data))
-        self._data = []
-        self._data_length = 0
-        # "If the data buffer is an empty string": a data field has left its LF in it.
-        events.append(StreamEvent(type or "message", data, self.last_event_id))
+        data, self._data = self._data, bytearray()
+        del data[-1:]
+        events.append(StreamEvent(_decode(type) or "message", _decode(data), self.last_event_id))
 
 
-def _decode(value: bytes) -> str:
+def _decode(value: bytes | bytearray) -> str:
     # 9.2.6: "Streams must be decoded using the UTF-8 decode algorithm." Ends of lines are
     # never a part of a character, so lines can be decoded one by one.
     return value.decode("utf-8", errors="replace")

@@ -1,7 +1,8 @@
 """Listeners that run beside whoever makes the events.
 
 The law of this file: an event is announced without a switch, and its listeners run in a
-worker greenlet of the hub, one at a time and in order; what they raise is logged.
+worker greenlet of the hub, or in the thread that made the target if that has no hub, one at a
+time and in order; what they raise is logged.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from contextvars import Context
 from typing import TypeVar
 
 from gevent import GreenletExit
-from greenlet import getcurrent, greenlet
 
+from ..constants import NEVER
 from ..events import Event, EventTarget, logger
-from .reactor import Reactor, current_reactor
+from .background import place_of_request
+from .handing_over import HubGone, hand_over
 from .waiting import WaitQueue
 
 _T = TypeVar("_T")
 
 
 class Announcer(EventTarget):
-    """An event target with a hub; it belongs to the thread that has made it."""
+    """An event target with a hub."""
 
     __slots__ = (
         "__weakref__",
@@ -30,19 +32,18 @@ class Announcer(EventTarget):
         "_context",
         "_notices",
         "_reactor",
+        "_thread",
         "_waiting",
-        "_worker",
     )
 
     def __init__(self) -> None:
         super().__init__()
-        self._reactor: Reactor = current_reactor()
+        self._reactor, self._thread = place_of_request()
         self._waiting = WaitQueue(self._reactor.hub)
         self._notices: deque[Event] | None = None
         self._context: Context | None = None
-        # Whether a worker runs the listeners, or soon will, and which.
+        # Whether a worker runs the listeners, or soon will.
         self._busy = False
-        self._worker: greenlet | None = None
 
     def _announce(self, event: Event) -> None:
         """Let the listeners hear of an event, soon."""
@@ -53,24 +54,26 @@ class Announcer(EventTarget):
         self._notices.append(event)
         if not self._busy:
             self._busy = True
-            self._reactor.loop.run_callback(self._reactor.workers.run, self._work)
+            self._reactor.post(self._reactor.workers.run, self._work)
 
     def _work(self) -> None:
-        if self._context is None:
-            # An empty one: nothing leaks in from the view, or from one target to the next.
-            self._context = Context()
-        self._worker = getcurrent()
         try:
-            self._context.run(self._run_listeners)
+            while self._notices:
+                notice = self._notices.popleft()
+                if self._thread is None:
+                    self._run_listeners(notice)
+                else:
+                    self._thread.call(self._reactor, self._run_listeners, notice)
+            self._notices = None
         finally:
-            self._worker = None
             self._busy = False
             self._waiting.notify()
 
-    def _run_listeners(self) -> None:
-        while self._notices:
-            self.dispatch_event(self._notices.popleft())
-        self._notices = None
+    def _run_listeners(self, event: Event) -> None:
+        if self._context is None:
+            # An empty one: nothing leaks in from the view, or from one target to the next.
+            self._context = Context()
+        self._context.run(self.dispatch_event, event)
 
     def _listener_raised(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
@@ -78,16 +81,24 @@ class Announcer(EventTarget):
             return
         logger.error("a listener raised", exc_info=error)
         if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
-            self._reactor.hub.handle_error(self, type(error), error, error.__traceback__)
-
-    def _wait_heard(self, timeout: float) -> None:
-        """Wait until the listeners have heard all, if that does not take them too long."""
-        self._waiting.wait_until(
-            lambda: not self._busy or getcurrent() is self._worker, timeout
-        )
+            if self._thread is not None:
+                raise error
+            self._reactor.hub.handle_system_error(type(error), error, error.__traceback__)
 
     def _is_foreign(self) -> bool:
         return self._reactor.is_foreign()
 
-    def _hand_over(self, function: Callable[[], _T]) -> _T:
-        return self._reactor.hand_over(function)
+    def _hand_over(
+        self, function: Callable[[], _T], deadline: float = NEVER, failure: str = ""
+    ) -> _T:
+        """Call a function in the hub of the target, and return what it returns."""
+        try:
+            return hand_over(self._reactor, function, deadline=deadline, failure=failure)
+        except HubGone:
+            # The target has ended with its hub, so nothing will wait now.
+            self.forget()
+            return function()
+
+    def forget(self) -> None:
+        """Let go of all descriptors, and tell nobody."""
+        raise NotImplementedError

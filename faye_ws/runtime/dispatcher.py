@@ -23,13 +23,14 @@ from typing import Any
 from gevent import GreenletExit
 from greenlet import getcurrent, greenlet
 
-from ..constants import CloseCode, ReadyState
+from ..constants import NEVER, CloseCode, ReadyState
 from ..driver.base import Driver
 from ..driver.events import Close, Message, Open, Pong
 from ..driver.events import Event as DriverEvent
 from ..errors import ConnectionClosed
 from ..events import CloseEvent, ErrorEvent, Event, Listener, MessageEvent, logger
-from .link import NEVER, Link
+from .link import Link
+from .threads import ListenerThread
 from .waiting import WaitQueue
 
 # Messages that wait for the application may weigh this much before the peer has to wait.
@@ -61,6 +62,7 @@ class Dispatcher(Link):
         "_notices",
         "_pings",
         "_serving",
+        "_thread",
         "_waiting",
         "_worker",
     )
@@ -71,9 +73,12 @@ class Dispatcher(Link):
         ping: float | None,
         ping_timeout: float | None,
         close_timeout: float,
+        send_timeout: float | None,
         max_backlog: int,
     ) -> None:
-        super().__init__(driver, ping, ping_timeout, close_timeout, max_backlog)
+        super().__init__(
+            driver, ping, ping_timeout, close_timeout, send_timeout, max_backlog
+        )
         # What the application has yet to get, and None when there is nothing.
         self._messages: deque[str | bytes] | None = None
         self._inbox_weight = 0
@@ -84,6 +89,8 @@ class Dispatcher(Link):
         self._hears_messages = False
         self._hears_data = False
         self._context: Context | None = None
+        # The thread that they run in, where that is not the hub's.
+        self._thread: ListenerThread | None = None
         # Whether a worker runs the listeners, and which; who has received a message, and may
         # not have answered it yet; and who asks for what comes next.
         self._busy = False
@@ -202,7 +209,6 @@ class Dispatcher(Link):
                 return
 
     def _finish(self, close: Close) -> None:
-        self._closed = (close.code, close.reason, close.was_clean)
         self._serving = None
         self._pings = None
         logger.debug("closed: %s %s", int(close.code), close.reason)
@@ -210,14 +216,20 @@ class Dispatcher(Link):
             self._add_notice(ErrorEvent("error", self, close.error))
         self._announce("end")
         if self._has_listener("close"):
-            self._add_notice(CloseEvent("close", self, *self._closed))
+            self._add_notice(
+                CloseEvent("close", self, close.code, close.reason, close.was_clean)
+            )
+        # After the notices, so that other threads see that not all is over.
+        self._closed = (close.code, close.reason, close.was_clean)
         self._close_transport()
         self._notify()
 
-    def forked(self) -> None:
-        """Forget the connection: it belongs to the parent process, and so do all who wait."""
-        super().forked()
-        self._closed = (CloseCode.ABNORMAL_CLOSURE, "", False)
+    def forget(self) -> None:
+        """Let go of the connection, and of all who wait for it."""
+        super().forget()
+        self._closed = self._closed or (CloseCode.ABNORMAL_CLOSURE, "", False)
+        self._busy = False
+        self._notices = None
 
     def _on_drain(self) -> None:
         self._notify()
@@ -238,26 +250,24 @@ class Dispatcher(Link):
 
     # To greenlets that wait
 
-    def _ask(self) -> None:
+    def _ask(self, asker: greenlet) -> None:
         """Take what there is, for a greenlet that has done with all that came before."""
-        me = getcurrent()
-        self._asking.append(me)
+        self._asking.append(asker)
         try:
             self._take()
         finally:
-            self._asking.remove(me)
+            self._asking.remove(asker)
 
-    def _wait_asking(self, deadline: float | None, failure: str) -> None:
+    def _wait_asking(self, asker: greenlet, deadline: float, failure: str) -> None:
         """Wait for something to change, or raise `TimeoutError` at the deadline."""
-        left = None if deadline is None else deadline - time.monotonic()
+        left = None if deadline == NEVER else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise TimeoutError(failure)
-        me = getcurrent()
-        self._asking.append(me)
+        self._asking.append(asker)
         try:
             self._wait(left)
         finally:
-            self._asking.remove(me)
+            self._asking.remove(asker)
 
     def _wait(self, timeout: float | None) -> None:
         if self._waiting is None:
@@ -265,12 +275,12 @@ class Dispatcher(Link):
             self._waiting = WaitQueue(self._reactor.hub)
         self._waiting.wait(timeout)
 
-    def _wait_heard(self) -> None:
+    def _wait_heard(self, asker: greenlet) -> None:
         """Let the listeners hear of the end, if that does not take them too long."""
         deadline = time.monotonic() + _END_GRACE
         while self._busy or self._notices:
             left = deadline - time.monotonic()
-            if left <= 0 or self._reactor is None or getcurrent() is self._worker:
+            if left <= 0 or self._reactor is None or asker is self._worker:
                 return
             self._advance_soon()
             self._wait(left)
@@ -294,18 +304,32 @@ class Dispatcher(Link):
 
     def _work(self) -> None:
         """Run listeners until there is nothing to hear. In a worker greenlet."""
-        if self._context is None:
-            # An empty one: nothing leaks from the view that made the connection, nor from
-            # another connection that this worker has served.
-            self._context = Context()
-        self._worker = getcurrent()
         try:
-            self._context.run(self._run_listeners)
+            if self._thread is None:
+                self._run_in_context(self._run_listeners)
+            else:
+                self._run_listeners()
         finally:
             self._worker = None
             self._busy = False
             self._notify()
             self._forget_listeners_at_end()
+
+    def _run_in_context(self, function: Callable[..., object], *args: object) -> None:
+        if self._context is None:
+            # An empty one: nothing leaks from the view that made the connection, nor from
+            # another connection that this worker has served.
+            self._context = Context()
+        self._worker = getcurrent()
+        self._context.run(function, *args)
+
+    def _run_listener(self, function: Callable[..., object], *args: object) -> None:
+        """Run listeners where they belong: here, or in the thread that made the connection."""
+        if self._thread is None:
+            function(*args)
+        else:
+            assert self._reactor is not None
+            self._thread.call(self._reactor, self._run_in_context, function, *args)
 
     def _run_listeners(self) -> None:
         while True:
@@ -338,15 +362,15 @@ class Dispatcher(Link):
 
     def _dispatch_notice(self, notice: Event | PongCallback) -> None:
         if isinstance(notice, Event):
-            self.dispatch_event(notice)
+            self._run_listener(self.dispatch_event, notice)
         else:
-            self._call(notice)
+            self._run_listener(self._call, notice)
 
     def _dispatch_message(self, data: str | bytes) -> None:
         if self._hears_messages:
-            self.dispatch_event(MessageEvent("message", self, data))
+            self._run_listener(self.dispatch_event, MessageEvent("message", self, data))
         if self._hears_data:
-            self.dispatch_event(MessageEvent("data", self, data))
+            self._run_listener(self.dispatch_event, MessageEvent("data", self, data))
 
     def _listener_raised(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit) or (
@@ -356,12 +380,18 @@ class Dispatcher(Link):
             logger.debug("a listener ended: %r", error)
         else:
             logger.error("a listener raised", exc_info=error)
+        if self._reactor is not None and self._reactor.is_foreign():
+            self._reactor.post(self._fail_because_of_listener)
+        else:
+            self._fail_because_of_listener()
+        if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
+            if self._reactor is None or self._thread is not None:
+                raise error
+            self._reactor.hub.handle_system_error(type(error), error, error.__traceback__)
+
+    def _fail_because_of_listener(self) -> None:
         if self._driver.leave(CloseCode.INTERNAL_ERROR, "a listener raised"):
             self._begin_closing()
-        if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
-            if self._reactor is None:
-                raise error
-            self._reactor.hub.handle_error(self, type(error), error, error.__traceback__)
 
     def _set_listeners(self, listeners: tuple[tuple[str, Listener, Any], ...]) -> None:
         super()._set_listeners(listeners)

@@ -18,10 +18,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..constants import CloseCode, ReadyState
+from ..constants import NEVER, CloseCode, ReadyState
 from ..driver.base import Driver
 from ..events import EventTarget, logger
-from .reactor import Reactor, current_reactor
+from .reactor import Reactor
+from .seconds import check_optional_seconds, check_seconds
 from .transport import Transport, open_transport
 
 # Seconds the peer has to close its side of TCP after the closing handshake.
@@ -29,8 +30,6 @@ _LINGER = 5.0
 # Seconds the peer has for what is left of its opening handshake. Only the draft hixie-76
 # leaves something.
 _OPENING_TIMEOUT = 10.0
-
-NEVER = float("inf")
 
 
 class Link(EventTarget):
@@ -41,6 +40,8 @@ class Link(EventTarget):
         ping: send a ping every so many seconds, or None.
         ping_timeout: drop a peer that is silent so many seconds after a ping, or None.
         close_timeout: seconds that the closing handshake may take.
+        send_timeout: drop a peer that takes nothing of what waits for it in so many seconds,
+            or None.
         max_backlog: bytes that may wait for a slow peer before senders have to wait.
     """
 
@@ -58,9 +59,12 @@ class Link(EventTarget):
         "_ping_deadline",
         "_ping_timeout",
         "_reactor",
+        "_send_deadline",
+        "_send_timeout",
         "_silence_deadline",
         "_slot",
         "_stalled",
+        "_taken",
         "_transport",
     )
 
@@ -70,15 +74,15 @@ class Link(EventTarget):
         ping: float | None,
         ping_timeout: float | None,
         close_timeout: float,
+        send_timeout: float | None,
         max_backlog: int,
     ) -> None:
         super().__init__()
         self._driver = driver
-        self._ping = None if ping is None else check_seconds("ping", ping)
-        self._ping_timeout = (
-            None if ping_timeout is None else check_seconds("ping_timeout", ping_timeout)
-        )
+        self._ping = check_optional_seconds("ping", ping)
+        self._ping_timeout = check_optional_seconds("ping_timeout", ping_timeout)
         self._close_timeout = check_seconds("close_timeout", close_timeout)
+        self._send_timeout = check_optional_seconds("send_timeout", send_timeout)
         if max_backlog < 1:
             raise ValueError(f"max_backlog must be at least 1 byte, not {max_backlog}")
         self._max_backlog = max_backlog
@@ -99,7 +103,10 @@ class Link(EventTarget):
         self._silence_deadline = NEVER
         self._end_deadline = NEVER
         self._close_deadline = NEVER
+        self._send_deadline = NEVER
         self._slot: int | None = None
+        # What the peer had taken in all when that was set; -1 if it has taken more by now.
+        self._taken = 0
 
     # For the storeys above
 
@@ -120,7 +127,8 @@ class Link(EventTarget):
 
     def _attach(self, sock: Any, early: bytes, keep_socket: bool) -> None:
         """Take over a socket, and the bytes that were read from it before."""
-        reactor = self._reactor = current_reactor()
+        reactor = self._reactor
+        assert reactor is not None
         reactor.members.add(self)
         # Before all that the transport is going to read.
         reactor.loop.run_callback(self.data_received, early)
@@ -132,6 +140,8 @@ class Link(EventTarget):
             self._close_deadline = time.monotonic() + _OPENING_TIMEOUT
         self._set_heartbeat()
         self._flush()
+        if reactor.is_leaving:
+            self.leave()
 
     def _opened(self) -> None:
         """Take note that the opening handshake has come to its end in time."""
@@ -141,10 +151,7 @@ class Link(EventTarget):
 
     def _advance_soon(self) -> None:
         if self._reactor is not None:
-            try:
-                self._reactor.loop.run_callback_threadsafe(self._advance)
-            except ValueError:
-                logger.debug("there is nothing to advance: the hub is gone")
+            self._reactor.post(self._advance)
 
     def _begin_closing(self) -> None:
         """Send the close frame that the driver has made, and set the peer its deadline."""
@@ -160,9 +167,12 @@ class Link(EventTarget):
         self._flush()
         if self._transport is not None:
             self._ping_deadline = self._silence_deadline = self._end_deadline = NEVER
+            self._send_deadline = NEVER
             self._close_deadline = time.monotonic() + min(_LINGER, self._close_timeout)
             self._set_heartbeat()
             self._transport.close()
+        elif self._reactor is not None:
+            self._reactor.members.discard(self)
 
     def _drop(self) -> None:
         """End the connection without the peer."""
@@ -192,6 +202,7 @@ class Link(EventTarget):
     def progressed(self) -> None:
         """Take note that the peer reads: a ping that it has not come to may wait."""
         self._heard = True
+        self._taken = -1
 
     def drained(self) -> None:
         """Take note that all that was sent is on its way."""
@@ -214,10 +225,12 @@ class Link(EventTarget):
     def leave(self) -> None:
         """Tell the peer that the process ends (RFC 6455, 7.4.1: 1001, going away)."""
         if self._driver.leave(CloseCode.GOING_AWAY):
-            self._flush()
+            self._begin_closing()
+        elif self._driver.ready_state is ReadyState.CONNECTING:
+            self._drop()
 
-    def forked(self) -> None:
-        """Forget the connection: it belongs to the parent process."""
+    def forget(self) -> None:
+        """Let go of the connection, which belongs to another process, or to nobody."""
         if self._transport is not None:
             self._transport.forget()
             self._transport = None
@@ -234,6 +247,8 @@ class Link(EventTarget):
         if not data or transport is None:
             return
         transport.write(data)
+        if transport.backlog and self._send_deadline == NEVER:
+            self._expect_progress()
         if not self._backlogged and (
             transport.backlog > self._max_backlog or transport.is_broken
         ):
@@ -270,6 +285,8 @@ class Link(EventTarget):
     def beat(self, now: float) -> None:
         """Do what is due. From the heartbeat, in the hub."""
         self._slot = None
+        if now >= self._send_deadline:
+            self._check_progress()
         if now >= self._close_deadline:
             self._drop()
             return
@@ -289,6 +306,26 @@ class Link(EventTarget):
                 self._heard = False
                 self._silence_deadline = now + self._ping_timeout
 
+    def _expect_progress(self) -> None:
+        """Give the peer its time to take something of what waits for it."""
+        if self._send_timeout is not None and self._transport is not None:
+            self._taken = self._transport.taken()
+            self._send_deadline = time.monotonic() + self._send_timeout
+            self._set_heartbeat()
+
+    def _check_progress(self) -> None:
+        self._send_deadline = NEVER
+        transport = self._transport
+        if transport is None or not transport.backlog:
+            return
+        # The socket takes nothing for long when the kernel has much for a slow peer. What
+        # counts is what the peer has taken.
+        if transport.taken() > self._taken:
+            self._expect_progress()
+        else:
+            logger.debug("a peer that takes nothing is dropped")
+            self._drop()
+
     def _check_silence(self) -> None:
         self._silence_deadline = NEVER
         if self._transport is None or self._heard:
@@ -306,6 +343,7 @@ class Link(EventTarget):
             self._silence_deadline,
             self._end_deadline,
             self._close_deadline,
+            self._send_deadline,
         )
         self._cancel_heartbeat()
         if deadline != NEVER and self._transport is not None:
@@ -316,16 +354,3 @@ class Link(EventTarget):
         if self._slot is not None and self._reactor is not None:
             self._reactor.heartbeat.discard(self, self._slot)
             self._slot = None
-
-
-def check_seconds(name: str, value: float) -> float:
-    """Return a number of seconds that an application has given.
-
-    Raises:
-        TypeError, ValueError: it is no number, or not above 0.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not 0 < value < NEVER:
-        raise ValueError(f"{name} must be more than 0 seconds, not {value}")
-    return value

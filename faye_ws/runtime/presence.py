@@ -1,24 +1,30 @@
 """Noticing that the client of a response has gone, without touching what it sends.
 
-The law of this file: nothing is read from a socket that is another's.
+Invariants:
+- Nothing is read from a socket that is another's, and nothing written; but it can be cut.
 """
 
 from __future__ import annotations
 
+import _socket
 import select
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
 
 from gevent.monkey import get_original
 
-from .link import NEVER
+from ..constants import NEVER
+from ..events import logger
+from .transport import count_acknowledged
 
 # Those of the interpreter, even in a program that is monkey-patched: they do not wait here.
 _poll: Callable[[], Any] = get_original("select", "poll")
 # Linux tells that the peer has ended its side even if there are bytes before that.
 _GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 _READABLE = 1
+_DISCARD = struct.pack("ii", 1, 0)
 # Seconds between two looks at a socket that can't be watched, since bytes wait in it.
 _LOOK = 1.0
 
@@ -36,10 +42,12 @@ class Presence:
         is_watched: whether it is.
     """
 
-    __slots__ = ("_descriptor", "_stirred", "_watcher", "is_watched")
+    __slots__ = ("_descriptor", "_socket", "_stirred", "_watcher", "is_watched")
 
     def __init__(self, loop: Any, sock: Any, stirred: Callable[[], None]) -> None:
         self._stirred = stirred
+        # Without the layers of gevent and TLS, which would wait.
+        self._socket: Any = getattr(sock, "_sock", sock)
         self._descriptor: int = -1 if sock is None else sock.fileno()
         self.is_watched = self._descriptor >= 0
         if self.is_watched:
@@ -70,8 +78,25 @@ class Presence:
         self.is_watched = False
         self._stirred()
 
+    def taken(self) -> int:
+        """Return how many bytes the client has taken in all, or 0 where that can't be known."""
+        return 0 if self._descriptor < 0 else count_acknowledged(self._socket)
+
+    def cut(self) -> None:
+        """Cut the connection, so that the server does not write to it any longer."""
+        if self._descriptor < 0:
+            return
+        try:
+            _socket.socket.setsockopt(
+                self._socket, _socket.SOL_SOCKET, _socket.SO_LINGER, _DISCARD
+            )
+            _socket.socket.shutdown(self._socket, _socket.SHUT_RDWR)
+        except OSError as error:
+            logger.debug("cutting failed: %s", error)
+
     def close(self) -> None:
         """Stop watching."""
         self._watcher.stop()
         self._watcher.close()
         self._descriptor = -1
+        self._socket = None

@@ -207,6 +207,10 @@ class TLSSocket:
         """Set an option of the socket below."""
         self._socket.setsockopt(*args)
 
+    def getsockopt(self, *args: Any) -> Any:
+        """Return an option of the socket below."""
+        return self._socket.getsockopt(*args)
+
     def shutdown(self, how: int) -> None:
         """Shut the socket below down."""
         self._socket.shutdown(how)

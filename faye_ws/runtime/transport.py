@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import socket as constants
 import ssl
+import struct
+import sys
 from enum import Enum
 from typing import Any, Protocol
 
@@ -33,6 +35,10 @@ _TLS_READS = 4
 # Seconds of silence after which the kernel probes the peer: it costs nothing, keeps
 # middleboxes from forgetting the connection, and finds the dead ones in the end.
 _TCP_KEEPIDLE = 60
+# Where Linux tells how many bytes the peer has acknowledged: `tcpi_bytes_acked`.
+_TCP_INFO: int | None = getattr(constants, "TCP_INFO", None)
+_ACKNOWLEDGED = slice(120, 128)
+_DISCARD = struct.pack("ii", 1, 0)
 
 
 class Owner(Protocol):
@@ -106,6 +112,10 @@ class Transport:
     def backlog(self) -> int:
         """The bytes that wait for the socket to take them."""
         return len(self._backlog) if self._backlog is not None else 0
+
+    def taken(self) -> int:
+        """Return how many bytes the peer has taken in all, or 0 where that can't be known."""
+        return 0 if self._socket is None else count_acknowledged(self._socket)
 
     # Reading
 
@@ -266,8 +276,18 @@ class Transport:
 
     def abort(self) -> None:
         """Release the socket now, whatever waits."""
-        if self._stage is not _Stage.RELEASED:
-            self._release()
+        if self._stage is _Stage.RELEASED:
+            return
+        if self._backlog is not None:
+            # The peer is to know that there was more; and the kernel keeps nothing for it.
+            self._discard()
+        self._release()
+
+    def _discard(self) -> None:
+        try:
+            self._socket.setsockopt(constants.SOL_SOCKET, constants.SO_LINGER, _DISCARD)
+        except OSError as error:
+            logger.debug("setting an option failed: %s", error)
 
     def _release(self) -> None:
         sock = self._detach()
@@ -337,6 +357,16 @@ class TLSTransport(Transport):
         except (OSError, ValueError) as error:
             logger.debug("the TLS connection ends: %s", error)
         super()._end_output()
+
+
+def count_acknowledged(sock: Any) -> int:
+    """Return how many bytes the peer of a socket has acknowledged, or 0 where nobody knows."""
+    try:
+        info = sock.getsockopt(constants.IPPROTO_TCP, _TCP_INFO, _ACKNOWLEDGED.stop)
+    except (OSError, TypeError):
+        # A UNIX socket, or another system.
+        return 0
+    return int.from_bytes(info[_ACKNOWLEDGED], sys.byteorder)
 
 
 def open_transport(

@@ -6,20 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ..driver.handshake import is_upgrade
-from ..driver.http import Headers, Request, parse_list
+from ..driver.handshake import is_forwarded_secure, is_upgrade
+from ..driver.http import Headers, Request, is_token, parse_list
 
 Environ = Mapping[str, Any]
 StartResponse = Callable[..., Any]
 
 # RFC 3986, 3.3: what may stand in a path as it is.
 _PATH_CHARS = "/:@!$&'()*+,;=~"
-# How proxies say that the client's side of them is encrypted.
-_SECURE_HEADERS = (
-    ("HTTPS", "on"),
-    ("HTTP_X_FORWARDED_SSL", "on"),
-    ("HTTP_X_FORWARDED_SCHEME", "https"),
-)
 
 
 def is_websocket(environ: Environ) -> bool:
@@ -34,21 +28,31 @@ def is_websocket(environ: Environ) -> bool:
 def read_request(environ: Environ) -> Request:
     """Return the request head that an environ was made of.
 
-    Header fields that no head could have had, which some servers let through, are left out.
+    Header fields that no head could have had, which some servers let through, are left out if
+    it is their name, and empty if it is their value: there they are all the same.
     """
     headers = Headers()
-    for name, value in environ.items():
-        if name.startswith("HTTP_"):
-            try:
-                headers.append(name[5:].replace("_", "-").title(), value)
-            except ValueError:
-                continue
+    for key, value in environ.items():
+        if key.startswith("HTTP_"):
+            _append(headers, key[5:], value)
+    # PEP 3333: it "may be empty or absent".
+    if environ.get("CONTENT_LENGTH"):
+        _append(headers, "CONTENT_LENGTH", environ["CONTENT_LENGTH"])
     return Request(
         environ.get("REQUEST_METHOD", ""),
         read_target(environ),
         headers,
         environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
     )
+
+
+def _append(headers: Headers, key: str, value: str) -> None:
+    name = key.replace("_", "-").title()
+    if is_token(name):
+        try:
+            headers.append(name, value)
+        except ValueError:
+            headers.append(name, "")
 
 
 def read_target(environ: Environ) -> str:
@@ -69,11 +73,13 @@ def read_target(environ: Environ) -> str:
 
 def is_secure(environ: Environ) -> bool:
     """Tell whether the client speaks TLS, to us or to a proxy before us."""
-    if environ.get("wsgi.url_scheme") in ("https", "wss"):
+    if environ.get("wsgi.url_scheme") in ("https", "wss") or environ.get("HTTPS") == "on":
         return True
-    if any(environ.get(name) == value for name, value in _SECURE_HEADERS):
-        return True
-    return parse_list(environ.get("HTTP_X_FORWARDED_PROTO"))[:1] == ["https"]
+    return is_forwarded_secure(
+        environ.get("HTTP_X_FORWARDED_PROTO"),
+        environ.get("HTTP_X_FORWARDED_SCHEME"),
+        environ.get("HTTP_X_FORWARDED_SSL"),
+    )
 
 
 def is_eventsource(environ: Environ) -> bool:

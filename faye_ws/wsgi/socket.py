@@ -121,7 +121,16 @@ class _LiveSocket:
 
     def __init__(self, sock: Any) -> None:
         cls = type(sock)
-        names = ["close", "fileno", "recv", "send", "setsockopt", "settimeout", "shutdown"]
+        names = [
+            "close",
+            "fileno",
+            "getsockopt",
+            "recv",
+            "send",
+            "setsockopt",
+            "settimeout",
+            "shutdown",
+        ]
         if hasattr(sock, "unwrap"):
             names.append("unwrap")
         for name in names:

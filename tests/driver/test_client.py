@@ -12,7 +12,7 @@ from driver.extension import Reverse
 from driver.roles import key_of
 from faye_ws.constants import ReadyState
 from faye_ws.driver import Client, Close, Message, Open, Ping
-from faye_ws.errors import HandshakeError
+from faye_ws.errors import HandshakeError, InvalidStatus
 from streams import Cut, feed, take
 
 URL = "ws://server.example.com/chat"
@@ -220,11 +220,67 @@ def test_responses_before_the_final_one_are_passed_over(cut: Cut) -> None:
     assert list(driver.response.headers)[-1] == ("X", "y")
 
 
-def test_responses_that_do_not_end_are_only_passed_over() -> None:
+@pytest.mark.parametrize(
+    ("interim", "sentence"),
+    [
+        (b"HTTP/1.1 102 Processing\r\n\r\n", "more than 16 interim responses"),
+        (b"HTTP/1.1 103 \r\nX: " + b"y" * 4000 + b"\r\n\r\n", "interim responses of more than"),
+    ],
+)
+def test_responses_before_the_final_one_that_do_not_end_are_refused(
+    cut: Cut, interim: bytes, sentence: str
+) -> None:
     driver = start()
-    driver.receive_data(b"HTTP/1.1 100 \r\n\r\n" * 4000)
-    assert driver.events() == []
-    assert driver.response is None
+    for piece in cut(interim * 17):
+        driver.receive_data(piece)
+    assert_refused(driver, sentence=sentence)
+
+
+def test_16_responses_before_the_final_one_are_passed_over(cut: Cut) -> None:
+    driver = start()
+    data = b"HTTP/1.1 102 Processing\r\n\r\n" * 16 + wire.response(key_of(driver))
+    assert feed(driver, cut(data)) == [Open()]
+
+
+CHUNKED = b"HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n"
+SIZED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\n"
+
+
+def test_a_refusal_has_the_body_that_its_length_or_its_chunks_say(cut: Cut) -> None:
+    for data in (
+        CHUNKED + b"3;a=b\r\nyou\r\n4\r\n may\r\nA\r\n not enter\r\n0\r\n",
+        SIZED.replace(b"5", b"17") + b"you may not enter",
+    ):
+        driver = start()
+        assert feed(driver, cut(data[:-1])) == []
+        [event] = feed(driver, cut(data[-1:]))
+        assert isinstance(event, Close)
+        assert event.reason == "the server answered 403 Forbidden: you may not enter"
+        assert isinstance(event.error, InvalidStatus)
+        assert (event.error.status, event.error.body) == (403, b"you may not enter")
+        assert driver.response is not None
+        assert driver.response.body == b"you may not enter"
+
+
+def test_a_refusal_whose_body_breaks_off_is_told_with_what_has_come(cut: Cut) -> None:
+    for data in (CHUNKED + b"5\r\nno", SIZED + b"no"):
+        driver = start()
+        assert feed(driver, cut(data)) == []
+        driver.receive_eof()
+        assert_refused(driver, sentence="the server answered 403 Forbidden: no")
+
+
+@pytest.mark.parametrize("extension", [b"", b"x" * 40, b"x" * 1000, b"x" * 2**20])
+def test_a_refusal_is_told_after_16_kib_however_long_the_extensions_of_its_chunks_are(
+    extension: bytes,
+) -> None:
+    driver = start()
+    driver.receive_data(CHUNKED)
+    chunk = b"1;" + extension + b"\r\ny\r\n"
+    stream = chunk * (2**20 // len(chunk) + 1)
+    for place in range(0, 2**14, 100):
+        driver.receive_data(stream[place : place + 100])
+    assert_refused(driver, sentence="the server answered 403 Forbidden")
 
 
 def test_the_response_that_was_refused_can_be_looked_at(cut: Cut) -> None:

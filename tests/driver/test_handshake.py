@@ -16,6 +16,7 @@ from faye_ws.driver.handshake import (
     check_response,
     choose_protocol,
     compute_accept,
+    is_forwarded_secure,
     is_upgrade,
     refuse_response,
 )
@@ -61,7 +62,7 @@ def test_the_request_of_the_rfc_is_accepted() -> None:
         {"sec_websocket_protocol": "a, b ,c"},
         {"sec_websocket_key": base64.b64encode(bytes(16)).decode()},
         {"origin": "anything"},
-        {"version": "HTTP/2.0"},
+        {"content_length": "0"},
     ],
 )
 def test_what_differs_only_in_form_is_accepted(fields: dict[str, Any]) -> None:
@@ -76,6 +77,18 @@ def test_what_differs_only_in_form_is_accepted(fields: dict[str, Any]) -> None:
         ({"version": "HTTP/1.0"}, "needs HTTP/1.1"),
         ({"version": "HTTP/0.5"}, "needs HTTP/1.1"),
         ({"version": "HTTP/0.9"}, "needs HTTP/1.1"),
+        ({"version": "HTTP/1.2"}, "needs HTTP/1.1"),
+        ({"version": "HTTP/2.0"}, "needs HTTP/1.1"),
+        ({"version": "HTTP/3.0"}, "needs HTTP/1.1"),
+        ({"version": ""}, "needs HTTP/1.1"),
+        *[
+            ({"content_length": length}, "must not have a body")
+            for length in ("5", "", "00", "-0", "+0", "0x0", "0, 0", "0, 5", "5, 0", "x", "\u00b2")
+        ],
+        *[
+            ({"transfer_encoding": coding}, "must not have a body")
+            for coding in ("chunked", "Chunked", "identity", "gzip, chunked", "x", "")
+        ],
         ({"host": None}, "Host header is missing"),
         ({"host": ""}, "Host header is missing"),
         ({"upgrade": None}, "Upgrade header"),
@@ -201,6 +214,9 @@ def test_pages_of_the_same_host_may_connect(origin: str, host: str) -> None:
         ("http://evil.com, http://example.com", "example.com"),
         ("http://example.com, http://evil.com", "example.com"),
         ("file://", "example.com"),
+        ("file://example.com", "example.com"),
+        ("ws://example.com", "example.com"),
+        ("chrome-extension://example.com", "example.com"),
         ("chrome-extension://abcdef", "example.com"),
         ("http://\u00fcxample.com", "example.com"),
     ],
@@ -227,6 +243,64 @@ def test_the_host_that_a_proxy_was_asked_for_counts(
 ) -> None:
     fields = {"host": "internal:8000", "origin": origin, "x_forwarded_host": forwarded}
     assert is_allowed(**fields) is allowed
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        ("https://example.com", "example.com", True),
+        ("https://example.com", "example.com:443", True),
+        ("https://example.com:8443", "example.com:8443", True),
+        ("http://example.com", "example.com", False),
+        ("http://example.com:8443", "example.com:8443", False),
+        ("http://example.com:443", "example.com", False),
+        ("HTTP://example.com", "example.com", False),
+        ("https://evil.com", "example.com", False),
+        ("null", "example.com", False),
+    ],
+)
+def test_with_tls_only_pages_with_tls_may_connect(origin: str, host: str, allowed: bool) -> None:
+    for fields in ({"host": host}, {"host": "internal:8000", "x_forwarded_host": host}):
+        try:
+            check_origin(request(origin=origin, **fields), None, is_secure=True)
+        except OriginNotAllowed:
+            assert not allowed
+        else:
+            assert allowed
+
+
+def test_with_tls_origins_that_are_listed_may_have_any_scheme() -> None:
+    asked = request(origin="http://example.com")
+    for origins in ("*", ["http://example.com"]):
+        check_origin(asked, origins, is_secure=True)
+    check_origin(request(), None, is_secure=True)
+
+
+@pytest.mark.parametrize(
+    ("proto", "scheme", "ssl", "is_secure"),
+    [
+        (None, None, None, False),
+        ("https", None, None, True),
+        ("HTTPS", None, None, True),
+        ("wss", None, None, True),
+        ("https, http", None, None, True),
+        (" https ,http", None, None, True),
+        ("http", None, None, False),
+        ("ws", None, None, False),
+        ("http, https", None, None, False),
+        ("", None, None, False),
+        ("httpss", None, None, False),
+        (None, "https", None, True),
+        (None, "http", None, False),
+        (None, None, "on", True),
+        (None, None, "off", False),
+        ("http", "http", "on", True),
+    ],
+)
+def test_a_proxy_says_in_one_of_three_ways_that_it_speaks_tls(
+    proto: str | None, scheme: str | None, ssl: str | None, is_secure: bool
+) -> None:
+    assert is_forwarded_secure(proto, scheme, ssl) is is_secure
 
 
 def test_a_star_allows_every_origin() -> None:

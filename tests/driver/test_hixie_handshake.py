@@ -201,10 +201,47 @@ def test_a_location_that_no_header_can_say_is_refused(version: str) -> None:
 @pytest.mark.parametrize("is_secure", [False, True])
 def test_a_bare_server_says_whether_it_speaks_tls(is_secure: bool) -> None:
     driver = Server(versions=VERSIONS, is_secure=is_secure)
-    feed(driver, [drafts.EXAMPLE_75])
+    secure = b"s" if is_secure else b""
+    feed(driver, [drafts.EXAMPLE_75.replace(b"http:", b"http" + secure + b":")])
     assert driver.start()
-    scheme = b"wss" if is_secure else b"ws"
-    assert b"WebSocket-Location: " + scheme + b"://example.com/demo\r\n" in driver.data_to_send()
+    answer = driver.data_to_send()
+    assert b"\r\nWebSocket-Location: ws" + secure + b"://example.com/demo\r\n" in answer
+
+
+def test_a_bare_server_behind_a_proxy_that_speaks_tls_says_so() -> None:
+    driver = Server(versions=VERSIONS)
+    request = drafts.EXAMPLE_75.replace(b"http:", b"https:")
+    feed(driver, [request[:-2] + b"X-Forwarded-Proto: https\r\n\r\n"])
+    assert driver.start()
+    assert b"\r\nWebSocket-Location: wss://example.com/demo\r\n" in driver.data_to_send()
+
+
+@pytest.mark.parametrize("version", DRAFTS)
+@pytest.mark.parametrize(
+    ("field", "is_accepted"),
+    [
+        ("Content-Length: 0", True),
+        ("Content-Length: 8", False),
+        ("Content-Length: x", False),
+        ("Transfer-Encoding: chunked", False),
+    ],
+)
+def test_a_request_with_a_body_is_refused_and_a_last_key_is_no_body(
+    version: str, field: str, is_accepted: bool
+) -> None:
+    name, _, value = field.partition(": ")
+    asked = request(version)
+    more = Request("GET", asked.target, Headers([*asked.headers, (name, value)]))
+    driver = choose_driver(more, "ws://h/", versions=VERSIONS)
+    assert (driver.refusal is None) is is_accepted
+    assert is_accepted or driver.refusal.status == 400  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("version", DRAFTS)
+def test_a_page_of_http_is_none_of_a_server_with_tls(version: str) -> None:
+    for url, status in (("ws://example.com/", None), ("wss://example.com/", 403)):
+        driver = choose_driver(request(version), url, versions=VERSIONS)
+        assert (driver.refusal and driver.refusal.status) == status
 
 
 @pytest.mark.parametrize(

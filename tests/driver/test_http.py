@@ -20,7 +20,7 @@ from faye_ws.driver.http import (
     parse_request,
     parse_response,
 )
-from faye_ws.errors import HandshakeError
+from faye_ws.errors import HandshakeError, HeadTooLarge
 
 SEPARATORS = '()<>@,;:\\"/[]?={} \t'
 
@@ -121,7 +121,7 @@ def test_a_field_that_is_folded_is_refused() -> None:
 def test_a_head_may_have_100_fields() -> None:
     assert len(parse_request(head(*[b"X: y"] * 100)).headers) == 100
     for fields in ([b"X: y"] * 101, [b"X%d: y" % number for number in range(101)]):
-        with pytest.raises(HandshakeError, match="more than 100 header fields"):
+        with pytest.raises(HeadTooLarge, match="more than 100 header fields"):
             parse_request(head(*fields))
 
 
@@ -174,6 +174,8 @@ def test_the_end_of_a_head_is_where_the_empty_line_ends() -> None:
     assert find_end_of_head(data + b"more\r\n\r\n") == len(data)
     for end in range(len(data)):
         assert find_end_of_head(data[:end]) is None
+        # However much of it was there before.
+        assert find_end_of_head(data + b"more", searched=end) == len(data)
 
 
 @pytest.mark.parametrize("line_break", [b"\n", b"\r", b"\n\r", b"\r\r\n"])
@@ -189,7 +191,7 @@ def test_a_head_has_at_most_16_kib_with_its_empty_line() -> None:
     assert find_end_of_head(longest[:-1]) is None
     too_long = longest.replace(b"yy", b"yyy", 1)
     for end in (16384, 16385):
-        with pytest.raises(HandshakeError, match="head of more than 16384 bytes"):
+        with pytest.raises(HeadTooLarge, match="head of more than 16384 bytes"):
             find_end_of_head(too_long[:end])
 
 

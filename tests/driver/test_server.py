@@ -24,7 +24,7 @@ from faye_ws.driver import (
     Server,
 )
 from faye_ws.driver.prepared import PreparedMessage
-from faye_ws.errors import HandshakeError, OriginNotAllowed, UnsupportedVersion
+from faye_ws.errors import HandshakeError, HeadTooLarge, OriginNotAllowed, UnsupportedVersion
 from streams import Cut, feed, take
 
 HELLO = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
@@ -125,6 +125,10 @@ def test_extensions_that_are_not_known_are_not_in_the_response(cut: Cut, offer: 
 REFUSED: dict[str, tuple[bytes, int]] = {
     "POST": (wire.request(line=b"POST / HTTP/1.1\r\n"), 400),
     "HTTP/1.0": (wire.request(line=b"GET / HTTP/1.0\r\n"), 400),
+    "HTTP/1.2": (wire.request(line=b"GET / HTTP/1.2\r\n"), 400),
+    "HTTP/2.0": (wire.request(line=b"GET / HTTP/2.0\r\n"), 400),
+    "a body": (wire.request(b"Content-Length: 11"), 400),
+    "a body in chunks": (wire.request(b"Transfer-Encoding: chunked"), 400),
     "no Host": (wire.request(without=b"Host"), 400),
     "two Hosts": (wire.request(b"Host: a", b"Host: b"), 400),
     "no Upgrade": (wire.request(without=b"Upgrade"), 400),
@@ -183,8 +187,11 @@ NO_REQUESTS = {
     "a folded field": b"GET / HTTP/1.1\r\nHost:\r\n x\r\n\r\n",
     "a space before a colon": b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
     "no colon": b"GET / HTTP/1.1\r\nHost\r\n\r\n",
+}
+TOO_LARGE = {
     "101 fields": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 101 + b"\r\n",
     "17 KiB": b"GET / HTTP/1.1\r\nX: " + b"y" * 17_000 + b"\r\n\r\n",
+    "a long target": b"GET /" + b"y" * 17_000 + b" HTTP/1.1\r\n\r\n",
     "no end": b"x" * 20_000,
     "no end of CRs": b"\r" * 20_000,
 }
@@ -198,6 +205,40 @@ def test_what_is_no_request_is_refused_at_once(cut: Cut, data: bytes) -> None:
     assert event.code == 1006
     assert isinstance(event.error, HandshakeError)
     assert_refusal(driver, 400, event.reason)
+
+
+@pytest.mark.parametrize("data", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_a_head_that_is_too_large_is_refused_at_once_with_431(cut: Cut, data: bytes) -> None:
+    driver = Server()
+    [event] = serve(driver, data, cut)
+    assert isinstance(event, Close)
+    assert isinstance(event.error, HeadTooLarge)
+    assert_refusal(driver, 431, event.reason)
+
+
+@pytest.mark.parametrize(
+    ("is_secure", "fields", "is_accepted"),
+    [
+        (False, [b"Origin: http://server.example.com"], True),
+        (False, [b"Origin: https://server.example.com"], True),
+        (True, [b"Origin: https://server.example.com"], True),
+        (True, [b"Origin: http://server.example.com"], False),
+        (True, [], True),
+        (False, [b"Origin: http://server.example.com", b"X-Forwarded-Proto: https"], False),
+        (False, [b"Origin: https://server.example.com", b"X-Forwarded-Proto: https"], True),
+        (False, [b"Origin: http://server.example.com", b"X-Forwarded-Proto: http"], True),
+        (False, [b"Origin: http://server.example.com", b"X-Forwarded-Scheme: https"], False),
+        (False, [b"Origin: http://server.example.com", b"X-Forwarded-Ssl: on"], False),
+    ],
+)
+def test_a_page_of_http_is_none_of_a_server_with_tls(
+    cut: Cut, is_secure: bool, fields: list[bytes], is_accepted: bool
+) -> None:
+    driver = Server(is_secure=is_secure)
+    [event] = serve(driver, wire.request(*fields), cut)
+    assert isinstance(event, Open if is_accepted else Close)
+    status = b"101" if is_accepted else b"403"
+    assert driver.data_to_send().startswith(b"HTTP/1.1 " + status)
 
 
 def test_nothing_is_kept_of_what_comes_behind_no_request() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import textwrap
 import threading
@@ -15,7 +14,14 @@ from gevent._hub_local import get_hub_if_exists
 
 import programs
 import serving
+from faye_ws.runtime.background import (
+    find_background_reactor,
+    place_of_client,
+    place_of_request,
+)
+from faye_ws.runtime.handing_over import hand_over
 from faye_ws.runtime.reactor import Reactor, current_reactor
+from faye_ws.runtime.threads import current_thread
 from serving import Peer, Serving, wait_for
 
 connect = serving.connect
@@ -57,7 +63,7 @@ def test_a_hub_has_one_reactor_and_another_thread_another() -> None:
         assert others == [current_reactor()]
         assert reactor.is_foreign()
         assert not others[0].is_foreign()
-        others[0].leave_thread()
+        gevent.get_hub().destroy(destroy_loop=True)
 
     _in_thread(look)
     assert reactor is current_reactor()
@@ -65,20 +71,23 @@ def test_a_hub_has_one_reactor_and_another_thread_another() -> None:
     assert not reactor.is_foreign()
 
 
-def test_a_thread_that_had_no_hub_is_left_without_one() -> None:
+def test_a_thread_without_a_hub_is_left_without_one() -> None:
     def use() -> None:
-        assert get_hub_if_exists() is None
-        current_reactor().leave_thread()
+        reactor, thread = place_of_client()
+        assert reactor is find_background_reactor()
+        assert thread is current_thread()
+        assert place_of_request()[0] is reactor
         assert get_hub_if_exists() is None
 
     _in_thread(use)
 
 
-def test_a_thread_that_had_a_hub_keeps_it() -> None:
+def test_a_thread_with_a_hub_uses_it() -> None:
     def use() -> None:
         hub = gevent.get_hub()
-        current_reactor().leave_thread()
-        assert get_hub_if_exists() is hub
+        reactor, thread = place_of_client()
+        assert reactor.hub is hub
+        assert thread is None
         gevent.sleep(0)
         hub.destroy(destroy_loop=True)
 
@@ -90,10 +99,10 @@ def test_a_call_that_is_handed_over_runs_in_the_thread_of_the_hub() -> None:
     seen: list[int] = []
 
     def call() -> None:
-        value = reactor.hand_over(lambda: (seen.append(threading.get_ident()), "value")[1])
+        value = hand_over(reactor, lambda: (seen.append(threading.get_ident()), "value")[1])
         assert value == "value"
         with pytest.raises(ZeroDivisionError):
-            reactor.hand_over(lambda: 1 / 0)
+            hand_over(reactor, lambda: 1 / 0)
 
     _in_thread(call)
     assert seen == [threading.get_ident()]
@@ -106,7 +115,7 @@ def test_a_hub_that_hands_over_a_call_does_not_wait_for_it() -> None:
     def call() -> None:
         results: list[object] = []
         hub = gevent.get_hub()
-        hub.loop.run_callback(lambda: results.append(reactor.hand_over(called.set)))
+        hub.loop.run_callback(lambda: results.append(hand_over(reactor, called.set)))
         while not results:
             gevent.sleep(0.001)
         assert results == [None]
@@ -349,17 +358,3 @@ def test_a_timeout_that_is_no_number_is_refused(tmp_path: Path) -> None:
     with _script(tmp_path, _NAN) as program:
         program.wait_for_line("refused", timeout=5)
         program.wait_for_line("refused", timeout=5)
-
-
-def test_the_hub_of_the_main_thread_is_never_destroyed() -> None:
-    program = """
-from faye_ws.runtime.reactor import current_reactor
-reactor = current_reactor()
-reactor.leave_thread()
-import gevent
-assert gevent.get_hub() is reactor.hub
-gevent.sleep(0.001)
-print("alive")
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout == "alive\n"

@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +215,51 @@ def test_a_refused_handshake_is_one_line_with_its_status(
     assert "Traceback" not in served.wait_for_access(path, status)
 
 
-def handshake(path: str, version: str = "13") -> bytes:
+# Requests within what a proxy takes for a body.
+BODIES = {
+    "Content-Length: 27": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "Transfer-Encoding: chunked": b"1b\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize(("field", "body"), BODIES.items(), ids=BODIES)
+def test_a_handshake_with_a_body_is_a_400_and_nothing_comes_of_the_body(
+    served: Served, field: str, body: bytes
+) -> None:
+    peer = dial(served)
+    peer.sendall(handshake("/echo", more=f"{field}\r\n") + body)
+    answer = b""
+    # Closed with what it has not read, the connection may be reset.
+    with suppress(OSError):
+        while data := peer.recv(2**16):
+            answer += data
+    peer.close()
+    assert answer.partition(b" ")[2].startswith(b"400 "), answer
+    assert b"must not have a body\n" in answer
+    assert answer.count(b"HTTP/1.") == 1, answer
+    assert "Traceback" not in served.wait_for_access("/echo", 400)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_page_of_http_gets_no_connection_with_tls(served: Served, scheme: str) -> None:
+    origin = f"{scheme}://localhost:{served.port}"
+    if served.trust is not None and scheme == "http":
+        with pytest.raises(InvalidStatus) as raised:
+            served.connect("/echo", origin=origin)
+        assert raised.value.response.status_code == 403
+        served.wait_for_access("/echo", 403)
+        return
+    with served.connect("/echo", origin=origin) as ws:
+        ws.send("hi")
+        assert ws.recv(DEADLINE) == "hi"
+    served.wait_for_access("/echo", 101)
+
+
+def handshake(path: str, version: str = "13", more: str = "") -> bytes:
     return (
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: {version}\r\n\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: {version}\r\n"
+        f"{more}\r\n"
     ).encode()
 
 
