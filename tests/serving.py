@@ -65,6 +65,19 @@ def count_objects(kind: type) -> int:
     return sum(issubclass(type(thing), kind) for thing in gc.get_objects())
 
 
+@pytest.fixture
+def fresh_heap() -> Iterator[None]:
+    """Leave what there was before the test out of all counts and collections.
+
+    They would take the longer the more tests have run in the process, and the loop would get
+    the fewer turns between them.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def take_stock() -> Counter[str]:
     """Return what there is of everything that a connection may leave behind."""
     gc.collect()

@@ -12,8 +12,10 @@ from faye_ws.runtime import dispatcher
 from serving import PACKAGE, Serving, take_stock, wait_for, wait_until_nothing_is_left
 
 connect = serving.connect
+fresh_heap = serving.fresh_heap
 
 
+@pytest.mark.usefixtures("fresh_heap")
 @pytest.mark.parametrize("name", MISFORTUNES)
 def test_the_next_message_is_served_and_nothing_is_left(
     connect: Serving,

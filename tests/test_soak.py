@@ -16,11 +16,13 @@ from faye_ws.runtime.workers import Workers
 from serving import DEADLINE, PACKAGE, Serving, take_stock, wait_for, wait_until_nothing_is_left
 
 connect = serving.connect
+fresh_heap = serving.fresh_heap
 
 ROUNDS = 50
 MISFORTUNES_PER_ROUND = 30
 
 
+@pytest.mark.usefixtures("fresh_heap")
 def test_nothing_is_left_of_a_thousand_misfortunes(
     connect: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
