@@ -132,7 +132,8 @@ class Connection(Dispatcher):
 
         Returns:
             True, or False if the connection is closing or closed, or the message binary and
-            the version one of the drafts that have text only: then nothing is sent.
+            the version one of the drafts that have text only: then nothing is sent. False,
+            too, if the connection is lost while the message waits for the peer.
 
         Raises:
             TypeError: the message is neither.
@@ -144,9 +145,7 @@ class Connection(Dispatcher):
         if not self._send_data(data):
             return self._not_sent(isinstance(data, str), lambda: self._send_data(data))
         self._flush_or_hold_back(len(data))
-        if self._backlogged:
-            self._wait_for_drain()
-        return True
+        return not self._backlogged or self._wait_for_drain()
 
     def _send_data(self, data: str | bytes) -> bool:
         return self._driver.text(data) if isinstance(data, str) else self._driver.binary(data)
@@ -247,14 +246,16 @@ class Connection(Dispatcher):
         queued = self._queued
         return queued is not None and isinstance(queued[-1], _QueuedClose)
 
-    def _wait_for_drain(self) -> None:
+    def _wait_for_drain(self) -> bool:
+        """Wait until the peer has taken what waits for it; tell whether it has."""
         if self._reactor is not None and getcurrent() is self._reactor.hub:
             # The hub can't wait, and memory has its bound.
             logger.debug("a slow peer is dropped: the hub can't wait for it")
             self._drop()
-            return
+            return False
         while self._backlogged and self._closed is None:
             self._wait(None)
+        return not self._backlogged
 
     # Receiving
 

@@ -295,9 +295,9 @@ class EventSource(Announcer):
             logger.debug("a slow client is dropped: the hub can't wait for it")
             self._left()
         while self._backlog > self._max_backlog and self._opened:
+            self._waiting.wait()
             if self.ready_state is ReadyState.CLOSED:
                 return False
-            self._waiting.wait()
         return True
 
     def _append(self, chunk: bytes) -> bool:
@@ -383,6 +383,7 @@ class EventSource(Announcer):
             self._taken = taken
             self._given = now
         else:
+            self._given = NEVER
             logger.debug("a client that takes nothing is dropped")
             self._left()
 

@@ -24,6 +24,7 @@ FLOORS = {
     "faye_ws.masking": 0,
     "faye_ws.driver.frames": 1,
     "faye_ws.driver.closing": 1,
+    "faye_ws.driver.incoming": 1,
     "faye_ws.driver.http": 1,
     "faye_ws.driver.response": 1,
     "faye_ws.driver.uri": 1,

@@ -58,9 +58,17 @@ class Driver(ABC):
     def receive_eof(self) -> None:
         """Take in that the peer will send no more bytes."""
 
+    def abort(self) -> None:
+        """Take in that the connection is gone, and that nobody wants what has not been told."""
+        self.receive_eof()
+
     @abstractmethod
     def events(self) -> list[Event]:
-        """Return what has happened since the last call, in order.
+        """Return what has happened since the last call, in order; nothing if that is all.
+
+        It need not be all at once: what many bytes, or compressed ones, have to tell comes
+        in several calls, each of some 256 KiB or one message. So call it until the list is
+        empty, or leave the rest for later: it is kept as the bytes that came.
 
         What ends the connection (the peer's close, its violation of the protocol, the end
         of its bytes) comes alone and last, in a call of its own, and has its effect then.

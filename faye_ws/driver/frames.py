@@ -11,16 +11,14 @@
     |   masking key, if MASK is set     |   payload ...             |
     +-----------------------------------+---------------------------+
 
-The law of this file: whatever can be said of one frame on its own is checked here, as
-soon as the bytes that say it are there. What depends on the frames before it
-(fragmentation, UTF-8, the length of a message) is the driver's to check.
+Invariants: whatever can be said of one frame on its own is checked here, as soon as the
+bytes that say it are there. What depends on the frames before it (fragmentation, UTF-8, the
+length of a message) is the driver's to check.
 
-A frame is a pair of its first byte (FIN, RSV1-3, opcode) and its payload, unmasked.
+The first byte of a frame is FIN, RSV1-3 and the opcode.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 from ..constants import (
     FIN,
@@ -34,7 +32,9 @@ from ..constants import (
 from ..errors import MessageTooBig, ProtocolError
 from ..masking import mask
 
-Frame = tuple[int, bytes]
+# First byte, length of the payload, masking key (empty if unmasked), and where the payload
+# begins in the buffer.
+FrameHeader = tuple[int, int, bytes, int]
 
 _FIRST_CONTROL_OPCODE = 8
 _OPCODES = frozenset(Opcode)
@@ -42,75 +42,42 @@ _OPCODES = frozenset(Opcode)
 _PLAIN_DATA = frozenset(opcode | fin for opcode in (0, 1, 2) for fin in (0, FIN))
 
 
-class FrameHeader(NamedTuple):
-    """The header of a frame whose payload has not come whole.
-
-    `first` is the first byte, `length` the payload's length in bytes, `key` the masking
-    key (empty if unmasked), `start` where the payload begins in the buffer.
-    """
-
-    first: int
-    length: int
-    key: bytes
-    start: int
-
-
-def parse_frames(
-    buffer: bytes, masked: bool, max_length: int, rsv_allowed: int = 0
-) -> tuple[list[Frame], int, FrameHeader | None]:
-    """Parse as many whole frames as `buffer` holds.
+def parse_header(
+    buffer: bytes, start: int, masked: bool, max_length: int, rsv_allowed: int = 0
+) -> FrameHeader | None:
+    """Parse the header of the frame that begins at `start`, or return None if it is cut off.
 
     Args:
-        buffer: bytes that begin with a frame.
+        buffer: bytes of frames.
+        start: where in the buffer the frame begins.
         masked: whether frames must be masked (they come from a client) or must not be.
         max_length: the longest payload allowed in a data frame, in bytes.
         rsv_allowed: which of RSV1-3 extensions have given a meaning, as a bit mask.
 
-    Returns:
-        The frames; how many bytes they took; and the header of the frame that follows
-        if it is there but its payload is not.
-
     Raises:
-        ProtocolError: a frame breaks the rules and no frame stands before it. What
-            came before a violation is returned first, to be handled first.
+        ProtocolError: the header breaks the rules, as far as it is there.
     """
-    frames: list[Frame] = []
-    position = 0
     end = len(buffer)
-    while end - position >= 2:
-        first = buffer[position]
-        second = buffer[position + 1]
-        length = second & LENGTH_BITS
-        start = position + 2
-        try:
-            if first not in _PLAIN_DATA or (second >= MASK_BIT) is not masked:
-                _check_first_bytes(first, second, masked, rsv_allowed)
-            if length > MAX_CONTROL_PAYLOAD:
-                start += 2 if length == 126 else 8
-                if start > end:
-                    break
-                length = _parse_extended_length(buffer[position + 2 : start])
-            if length > max_length and first & OPCODE_BITS < _FIRST_CONTROL_OPCODE:
-                raise MessageTooBig(f"a frame of {length} bytes is over the limit of {max_length}")
-        except ProtocolError:
-            if frames:
-                break
-            raise
-        if masked:
-            start += 4
-            if start > end:
-                break
-            key = buffer[start - 4 : start]
-            if start + length > end:
-                return frames, position, FrameHeader(first, length, key, start)
-            payload = mask(key, buffer[start : start + length])
-        else:
-            if start + length > end:
-                return frames, position, FrameHeader(first, length, b"", start)
-            payload = buffer[start : start + length]
-        frames.append((first, payload))
-        position = start + length
-    return frames, position, None
+    if end - start < 2:
+        return None
+    first = buffer[start]
+    second = buffer[start + 1]
+    if first not in _PLAIN_DATA or (second >= MASK_BIT) is not masked:
+        _check_first_bytes(first, second, masked, rsv_allowed)
+    length = second & LENGTH_BITS
+    position = start + 2
+    if length > MAX_CONTROL_PAYLOAD:
+        position += 2 if length == 126 else 8
+        if position > end:
+            return None
+        length = _parse_extended_length(buffer[start + 2 : position])
+    if length > max_length and first & OPCODE_BITS < _FIRST_CONTROL_OPCODE:
+        raise MessageTooBig(f"a frame of {length} bytes is over the limit of {max_length}")
+    if not masked:
+        return first, length, b"", position
+    if position + 4 > end:
+        return None
+    return first, length, buffer[position : position + 4], position + 4
 
 
 def _check_first_bytes(first: int, second: int, masked: bool, rsv_allowed: int) -> None:

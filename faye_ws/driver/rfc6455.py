@@ -5,16 +5,16 @@
       \\                                                                        ^
        `------ the peer's close, a violation, the end of the bytes told -------'
 
-The law of this file: a frame's payload is taken in as it comes, so a text that is not
-UTF-8 and a message that grows too long are refused at the first byte that shows it, and
-what is kept of an unfinished message is never more than its bytes.
+Invariants: a frame's payload is taken in as it comes, so a text that is not UTF-8 and a
+message that grows too long are refused at the first byte that shows it, and what is kept of
+an unfinished message is never more than its bytes. While the events that nobody has taken
+weigh enough, the bytes behind them are kept as they came: a compressed message is inflated
+when there is room for it.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
-from typing import NamedTuple
 
 from ..constants import (
     DEFAULT_MAX_LENGTH,
@@ -26,57 +26,31 @@ from ..constants import (
     Opcode,
     ReadyState,
 )
-from ..errors import InvalidPayloadData, MessageTooBig, ProtocolError
+from ..errors import MessageTooBig, ProtocolError
 from ..extensions.contract import Message as ExtensionMessage
 from ..extensions.pipeline import Pipeline
 from ..masking import mask
 from .base import Driver, check_max_length
-from .closing import check_close, fit_reason, parse_close, serialize_close
+from .closing import PeerClosed, check_close, fit_reason, parse_close, serialize_close
 from .events import Close, Event, Message, Ping, Pong
-from .frames import FrameHeader, check_control, parse_frames, serialize_frame
+from .frames import FrameHeader, check_control, parse_header, serialize_frame
+from .incoming import Arriving, Unfinished, Unread, decode_text
 from .prepared import PreparedMessage
 
 _WHOLE_TEXT = FIN | Opcode.TEXT
-_WHOLE_BINARY = FIN | Opcode.BINARY
+_WHOLE = frozenset((_WHOLE_TEXT, FIN | Opcode.BINARY))
 _PING = FIN | Opcode.PING
 _PONG = FIN | Opcode.PONG
 _CLOSE = FIN | Opcode.CLOSE
 _FIRST_CONTROL_OPCODE = int(Opcode.CLOSE)
+# Events that nobody has taken may weigh this much before the bytes behind them have to wait:
+# what the longest of reads tells without compression. Each weighs its payload's length, and
+# what Python needs to hold it.
+_MAX_UNTAKEN = 2**18
+_EVENT_WEIGHT = 64
 # Members of an enum are slow to look up, and these are looked up for every message.
 _OPEN = ReadyState.OPEN
 _CLOSED = ReadyState.CLOSED
-
-_utf8_decoder = codecs.getincrementaldecoder("utf-8")
-
-
-class _PeerClosed(NamedTuple):
-    """The end of the peer's side: its close frame, or 1006 when there was none."""
-
-    code: int
-    reason: str = ""
-
-
-class _Unfinished:
-    """A message of which the last byte has not come.
-
-    `first` is the first byte of its first frame. `decoder` finds bytes that are not UTF-8,
-    in a text that no extension is going to change.
-    """
-
-    __slots__ = ("data", "decoder", "first")
-
-    def __init__(self, first: int, is_plain: bool) -> None:
-        self.first = first
-        self.data = bytearray()
-        is_text = first & OPCODE_BITS == Opcode.TEXT
-        self.decoder = _utf8_decoder() if is_text and is_plain else None
-
-
-class _Arriving(NamedTuple):
-    """A frame of which the header has come and the payload, up to now, only in part."""
-
-    header: FrameHeader
-    received: int
 
 
 class RFC6455(Driver):
@@ -93,6 +67,8 @@ class RFC6455(Driver):
         "_owed_pong",
         "_pipeline",
         "_unfinished",
+        "_unread",
+        "_untaken",
         "max_length",
     )
 
@@ -102,10 +78,14 @@ class RFC6455(Driver):
     def __init__(self, *, max_length: int = DEFAULT_MAX_LENGTH) -> None:
         super().__init__()
         self.max_length = check_max_length(max_length)
+        # The beginning of a frame: a part of its header, or of a control frame.
         self._input = b""
-        self._arriving: _Arriving | None = None
-        self._unfinished: _Unfinished | None = None
-        self._ending: _PeerClosed | ProtocolError | None = None
+        # What waits until the events before it are taken, and how much those weigh.
+        self._unread: Unread | None = None
+        self._untaken = 0
+        self._arriving: Arriving | None = None
+        self._unfinished: Unfinished | None = None
+        self._ending: PeerClosed | ProtocolError | None = None
         self._pipeline: Pipeline | None = None
         # While pongs are held: the one that is owed, if any.
         self._owed_pong: list[bytes] | None = None
@@ -126,81 +106,114 @@ class RFC6455(Driver):
         """
         if self._ending is not None or self.ready_state is _CLOSED:
             return
-        try:
-            if self._arriving is not None:
-                data = self._receive_payload(self._arriving, data)
-            elif self._input:
-                data = self._input + data
-                self._input = b""
-            if data:
-                self._receive_frames(data)
-        except ProtocolError as error:
-            self._end_input(error)
+        if self._unread is not None:
+            if not self._unread.is_last:
+                self._unread.add(data)
+            return
+        if self._input:
+            data = self._input + data
+            self._input = b""
+        self._receive_from(data, 0)
 
     def receive_eof(self) -> None:
         """Take in the end of the bytes: abnormal, unless a close frame came before it."""
-        if self._ending is None and self.ready_state is not _CLOSED:
-            self._end_input(_PeerClosed(CloseCode.ABNORMAL_CLOSURE))
+        if self._unread is not None:
+            self._unread.is_last = True
+        elif self._ending is None and self.ready_state is not _CLOSED:
+            self._end_input(PeerClosed(CloseCode.ABNORMAL_CLOSURE))
 
-    def _end_input(self, ending: _PeerClosed | ProtocolError) -> None:
+    def abort(self) -> None:
+        """Take in the end of the bytes, and forget what they have to tell."""
+        if self.ready_state is not _CLOSED and (
+            self._events is not None or self._unread is not None
+        ):
+            self._events = None
+            self._end_input(PeerClosed(CloseCode.ABNORMAL_CLOSURE))
+        self.receive_eof()
+
+    def _end_input(self, ending: PeerClosed | ProtocolError) -> None:
         self._ending = ending
         self._input = b""
+        self._unread = None
         self._arriving = None
         self._unfinished = None
 
-    def _receive_frames(self, data: bytes) -> None:
-        is_plain = self._pipeline is None
-        rsv_bits = 0 if self._pipeline is None else self._pipeline.rsv_bits
-        while True:
-            frames, taken, header = parse_frames(data, self.is_server, self.max_length, rsv_bits)
-            for first, payload in frames:
-                if first == _WHOLE_TEXT and is_plain and self._unfinished is None:
-                    self._tell(Message(_decode(payload)))
-                elif first == _WHOLE_BINARY and is_plain and self._unfinished is None:
-                    self._tell(Message(payload))
-                elif first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
-                    self._receive_control(first, payload)
-                    if self._ending is not None:
-                        return
-                else:
-                    message = self._begin_frame(first, len(payload))
-                    self._add_payload(message, payload)
-                    self._end_frame(first, message)
-            if taken == len(data):
+    def _receive_from(self, data: bytes, start: int) -> None:
+        try:
+            if self._arriving is not None:
+                start = self._receive_payload(self._arriving, data, start)
+            self._receive_frames(data, start)
+        except ProtocolError as error:
+            self._end_input(error)
+
+    def _receive_rest(self) -> None:
+        """Go on with what has waited, if it has to wait no longer."""
+        unread = self._unread
+        if unread is not None and self._events is None:
+            self._unread = None
+            self._receive_from(bytes(unread.data), unread.start)
+            if unread.is_last:
+                self.receive_eof()
+
+    def _receive_frames(self, data: bytes, position: int) -> None:
+        """Take in the frames that begin at `position`, as long as there is room for events."""
+        pipeline = self._pipeline
+        rsv_bits = 0 if pipeline is None else pipeline.rsv_bits
+        while position < len(data):
+            if self._untaken > _MAX_UNTAKEN:
+                self._unread = Unread(data, position)
                 return
-            data = data[taken:]
-            if header is not None or not frames:
-                break
-        self._keep(data, header, taken)
+            header = parse_header(data, position, self.is_server, self.max_length, rsv_bits)
+            if header is None:
+                self._input = data[position:]
+                return
+            first, length, key, start = header
+            end = start + length
+            if end > len(data):
+                self._keep(header, data, position)
+                return
+            payload = mask(key, data[start:end]) if key else data[start:end]
+            position = end
+            if pipeline is None and self._unfinished is None and first in _WHOLE:
+                self._tell_message(payload, first == _WHOLE_TEXT)
+            elif first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
+                self._receive_control(first, payload)
+                if self._ending is not None:
+                    return
+            else:
+                message = self._begin_frame(first, length)
+                message.add(payload)
+                self._end_frame(first, message)
 
-    def _keep(self, data: bytes, header: FrameHeader | None, taken: int) -> None:
-        if header is None or header.first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
-            self._input = data
+    def _keep(self, header: FrameHeader, data: bytes, position: int) -> None:
+        """Keep what has come of a frame that is cut off."""
+        first, length, _, start = header
+        if first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
+            self._input = data[position:]
             return
-        self._begin_frame(header.first, header.length)
-        self._receive_payload(_Arriving(header, 0), data[header.start - taken :])
+        self._begin_frame(first, length)
+        self._receive_payload(Arriving(header, 0), data, start)
 
-    def _receive_payload(self, arriving: _Arriving, data: bytes) -> bytes:
-        header, received = arriving
-        payload = data[: header.length - received]
-        if header.key:
+    def _receive_payload(self, arriving: Arriving, data: bytes, start: int) -> int:
+        """Take in more of the frame that arrives, and return where it ends."""
+        (first, length, key, _), received = arriving
+        payload = data[start : start + length - received]
+        end = start + len(payload)
+        if key:
             turn = received % 4
-            key = header.key[turn:] + header.key[:turn] if turn else header.key
-            masked_payload, payload = payload, mask(key, payload)
-            received += len(masked_payload)
-        else:
-            received += len(payload)
+            payload = mask(key[turn:] + key[:turn] if turn else key, payload)
+        received += len(payload)
         message = self._unfinished
         assert message is not None
-        self._add_payload(message, payload)
-        if received < header.length:
-            self._arriving = _Arriving(header, received)
+        message.add(payload)
+        if received < length:
+            self._arriving = Arriving(arriving.header, received)
         else:
             self._arriving = None
-            self._end_frame(header.first, message)
-        return data[len(payload) :]
+            self._end_frame(first, message)
+        return end
 
-    def _begin_frame(self, first: int, length: int) -> _Unfinished:
+    def _begin_frame(self, first: int, length: int) -> Unfinished:
         opcode = first & OPCODE_BITS
         message = self._unfinished
         if opcode != Opcode.CONTINUATION:
@@ -208,7 +221,7 @@ class RFC6455(Driver):
             # fragments of another message".
             if message is not None:
                 raise ProtocolError("a new message before the last one is finished")
-            message = self._unfinished = _Unfinished(first, self._pipeline is None)
+            message = self._unfinished = Unfinished(first, self._pipeline is None)
         elif message is None:
             raise ProtocolError("a continuation frame with no message to continue")
         elif first & RSV_BITS:
@@ -219,25 +232,17 @@ class RFC6455(Driver):
             raise MessageTooBig(f"a message over the limit of {self.max_length} bytes")
         return message
 
-    def _add_payload(self, message: _Unfinished, payload: bytes) -> None:
-        if message.decoder is not None:
-            try:
-                message.decoder.decode(payload)
-            except UnicodeDecodeError:
-                raise InvalidPayloadData("a text message that is not UTF-8") from None
-            # Python waits for the third byte of what can only become a surrogate.
-            if b"\xed\xa0" <= message.decoder.getstate()[0] < b"\xee":
-                raise InvalidPayloadData("a text message that is not UTF-8")
-        message.data += payload
-
-    def _end_frame(self, first: int, message: _Unfinished) -> None:
+    def _end_frame(self, first: int, message: Unfinished) -> None:
         if first & FIN:
             self._unfinished = None
             data = bytes(message.data)
             if self._pipeline is not None:
                 data = self._extend_incoming(self._pipeline, message.first, data)
-            is_text = message.first & OPCODE_BITS == Opcode.TEXT
-            self._tell(Message(_decode(data) if is_text else data))
+            self._tell_message(data, message.is_text)
+
+    def _tell_message(self, data: bytes, is_text: bool) -> None:
+        self._untaken += len(data) + _EVENT_WEIGHT
+        self._tell(Message(decode_text(data) if is_text else data))
 
     def _extend_incoming(self, pipeline: Pipeline, first: int, data: bytes) -> bytes:
         message = ExtensionMessage.from_frame(first, data, self.max_length)
@@ -247,6 +252,7 @@ class RFC6455(Driver):
         return data
 
     def _receive_control(self, first: int, payload: bytes) -> None:
+        self._untaken += len(payload) + _EVENT_WEIGHT
         if first == _PING:
             # 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
             # response, unless it already received a Close frame."
@@ -258,15 +264,17 @@ class RFC6455(Driver):
         elif first == _PONG:
             self._tell(Pong(payload))
         else:
-            self._end_input(_PeerClosed(*parse_close(payload)))
+            self._end_input(PeerClosed(*parse_close(payload)))
 
     # Telling
 
     def events(self) -> list[Event]:
         """Return what has happened since the last call; the end alone and last."""
+        self._receive_rest()
         events = self._events
         if events is not None:
             self._events = None
+            self._untaken = 0
             return events
         if self._ending is None or self.ready_state is _CLOSED:
             return []
@@ -275,9 +283,10 @@ class RFC6455(Driver):
     @property
     def is_ending(self) -> bool:
         """Whether the end is all that is left to tell: the next `events()` tells it."""
+        self._receive_rest()
         return self._ending is not None and self._events is None
 
-    def _end(self, ending: _PeerClosed | ProtocolError) -> Close:
+    def _end(self, ending: PeerClosed | ProtocolError) -> Close:
         self._ending = None
         if self._pipeline is not None:
             self._pipeline.close()
@@ -387,10 +396,3 @@ class RFC6455(Driver):
         key = b"" if self.is_server else os.urandom(4)
         self._send(serialize_frame(first, payload, key))
         return True
-
-
-def _decode(payload: bytes) -> str:
-    try:
-        return payload.decode()
-    except UnicodeDecodeError:
-        raise InvalidPayloadData("a text message that is not UTF-8") from None

@@ -249,6 +249,13 @@ class Server(Driver):
         elif self._driver is not None:
             self._driver.receive_eof()
 
+    def abort(self) -> None:
+        """Take in that the connection is gone, and that nobody wants what has not been told."""
+        if self._is_answered and self._driver is not None:
+            self._driver.abort()
+        else:
+            self.receive_eof()
+
     def events(self) -> list[Event]:
         """Return what has happened since the last call; the end alone and last."""
         events, self._events = self._events, None

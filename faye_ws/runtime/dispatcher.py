@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from sys import getsizeof
 from typing import Any
 
 from gevent import GreenletExit
@@ -34,15 +35,16 @@ from .threads import ListenerThread
 from .waiting import WaitQueue
 
 # Messages that wait for the application may weigh this much before the peer has to wait.
-# Each weighs its length and what Python needs to hold it.
+# Each weighs what Python holds of it, and its place in the queue.
 _MAX_INBOX = 2**20
-_MESSAGE_WEIGHT = 64
+_PLACE = 8
 # Seconds the application has to answer what came before the end of the connection.
 _END_GRACE = 1.0
 # Pings whose pong has not come; a peer that answers none must not fill our memory.
 _MAX_PINGS = 256
 
 _OPEN = ReadyState.OPEN
+_CLOSING = ReadyState.CLOSING
 
 PongCallback = Callable[[], object]
 
@@ -58,6 +60,7 @@ class Dispatcher(Link):
         "_hears_data",
         "_hears_messages",
         "_inbox_weight",
+        "_is_dropping",
         "_messages",
         "_notices",
         "_pings",
@@ -82,6 +85,8 @@ class Dispatcher(Link):
         # What the application has yet to get, and None when there is nothing.
         self._messages: deque[str | bytes] | None = None
         self._inbox_weight = 0
+        # After our close: from here on no message is kept.
+        self._is_dropping = False
         self._notices: deque[Event | PongCallback] | None = None
         self._pings: list[tuple[bytes, PongCallback | None]] | None = None
         # Who is to get it: greenlets that wait, and what listeners there are.
@@ -112,23 +117,71 @@ class Dispatcher(Link):
             assert self._reactor is not None
             self._busy = True
             self._reactor.workers.run(self._work)
-        if self._inbox_weight > _MAX_INBOX:
+        if self._stalled or self._inbox_weight > _MAX_INBOX:
             self._govern_reading()
         self._forget_listeners_at_end()
 
     def _take(self) -> None:
-        """Take what the driver has to tell."""
-        if not self._driver.is_ending:
-            self._sort(self._driver.events())
-        if self._driver.is_ending:
-            self._take_end()
+        """Take what the driver has to tell, as far as there is room for it."""
+        driver = self._driver
+        was_behind, self._is_behind = self._is_behind, False
+        while self._has_room():
+            if driver.is_ending:
+                self._take_end()
+                break
+            events = driver.events()
+            if not events:
+                break
+            self._sort(events)
+        else:
+            self._is_behind = True
+            if time.monotonic() >= self._end_deadline:
+                self._end_without_the_rest()
+        if was_behind:
+            self._flush_unless_corked()
+
+    def _has_room(self) -> bool:
+        """Return whether the application can be given more messages, or wants none.
+
+        After our close they are dropped if nobody is going to hear them, since the peer's close
+        is still to come. With one all that follow it are dropped, so that nobody ever hears a
+        message without those before it.
+        """
+        state = self._driver.ready_state
+        if state is _OPEN:
+            return self._inbox_weight <= _MAX_INBOX
+        if state is not _CLOSING:
+            return True
+        is_full = self._is_inbox_full()
+        if self._hears_messages or self._hears_data or (is_full and not self._has_reader()):
+            self._is_dropping = True
+        return self._is_dropping or not is_full
 
     def _take_end(self) -> None:
         if self._may_end():
             self._sort(self._driver.events())
-        elif self._end_deadline == NEVER:
-            self._end_deadline = time.monotonic() + _END_GRACE
+        else:
+            self._set_end_deadline(_END_GRACE)
+
+    def _set_end_deadline(self, seconds: float) -> None:
+        if self._end_deadline == NEVER:
+            self._end_deadline = time.monotonic() + seconds
             self._set_heartbeat()
+
+    def _end_without_the_rest(self) -> None:
+        self._is_behind = False
+        self._driver.abort()
+        while events := self._driver.events():
+            self._sort(events)
+
+    def eof_received(self) -> None:
+        """Take note that no more bytes will come."""
+        super().eof_received()
+        if self._is_behind:
+            # The end stands behind messages for which there is no room: whoever is about to
+            # take them has the time of a closing handshake to do so.
+            is_heard = self._is_answering()
+            self._set_end_deadline(self._close_timeout if is_heard else _END_GRACE)
 
     def _may_end(self) -> bool:
         # The end waits until the application has answered what came before it, if it
@@ -141,8 +194,10 @@ class Dispatcher(Link):
 
     def _is_answering(self) -> bool:
         # Who asks for what comes next has done with what came before.
-        if self._busy and self._worker not in self._asking:
-            return True
+        return (self._busy and self._worker not in self._asking) or self._has_reader()
+
+    def _has_reader(self) -> bool:
+        """Return whether a greenlet that has received a message may come for the next."""
         serving = self._serving
         return serving is not None and not serving.dead and serving not in self._asking
 
@@ -160,25 +215,24 @@ class Dispatcher(Link):
                 self._finish(event)
 
     def _add_message(self, data: str | bytes) -> None:
-        if self._driver.ready_state is not _OPEN and (
-            self._hears_messages or self._hears_data or self._is_inbox_full()
-        ):
-            # Nobody is going to hear it, and the peer's close is still to come.
+        if self._is_dropping:
             return
         if self._messages is None:
             self._messages = deque()
         self._messages.append(data)
-        self._inbox_weight += len(data) + _MESSAGE_WEIGHT
+        self._inbox_weight += getsizeof(data) + _PLACE
 
     def _next_message(self) -> str | bytes:
         messages = self._messages
         assert messages is not None
         message = messages.popleft()
-        self._inbox_weight -= len(message) + _MESSAGE_WEIGHT
+        self._inbox_weight -= getsizeof(message) + _PLACE
         if not messages:
             self._messages = None
-            if self._stalled:
-                self._govern_reading()
+            # A string may have grown: Python keeps its UTF-8 when it was asked for.
+            self._inbox_weight = 0
+            if self._stalled or self._is_behind:
+                self._advance_soon()
         return message
 
     def _give_back(self, message: str | bytes) -> None:
@@ -186,7 +240,7 @@ class Dispatcher(Link):
         if self._messages is None:
             self._messages = deque()
         self._messages.appendleft(message)
-        self._inbox_weight += len(message) + _MESSAGE_WEIGHT
+        self._inbox_weight += getsizeof(message) + _PLACE
         self._serving = None
         self._advance_soon()
 

@@ -26,17 +26,19 @@ class Member(Protocol):
 class Heartbeat:
     """The deadlines of one hub."""
 
-    __slots__ = ("_loop", "_order", "_slots", "_timer")
+    __slots__ = ("_beaten", "_loop", "_order", "_slots", "_timer")
 
     def __init__(self, loop: Any) -> None:
         self._loop = loop
         self._slots: dict[int, set[Member]] = {}
         self._order: list[int] = []
         self._timer: Any = None
+        # The last slot whose time has come: what is late already waits for the next.
+        self._beaten = 0
 
     def add(self, member: Member, deadline: float) -> int:
         """Let `member` beat once, after `deadline`. Return the slot, for `discard`."""
-        slot = int(deadline * _SLOTS_PER_SECOND) + 1
+        slot = max(int(deadline * _SLOTS_PER_SECOND), self._beaten) + 1
         members = self._slots.get(slot)
         if members is None:
             members = self._slots[slot] = set()
@@ -76,7 +78,8 @@ class Heartbeat:
 
     def _beat(self) -> None:
         now = time.monotonic()
-        while self._order and self._order[0] <= now * _SLOTS_PER_SECOND:
+        self._beaten = int(now * _SLOTS_PER_SECOND)
+        while self._order and self._order[0] <= self._beaten:
             for member in self._slots.pop(heapq.heappop(self._order)):
                 try:
                     member.beat(now)

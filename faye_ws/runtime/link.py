@@ -53,6 +53,7 @@ class Link(EventTarget):
         "_driver",
         "_end_deadline",
         "_heard",
+        "_is_behind",
         "_max_backlog",
         "_paused",
         "_ping",
@@ -95,6 +96,8 @@ class Link(EventTarget):
         # is read; and the peer does not read what we send.
         self._paused = False
         self._stalled = False
+        # The driver has more to tell than the application has room for.
+        self._is_behind = False
         self._backlogged = False
         # Whether anything has come since the last ping.
         self._heard = False
@@ -264,16 +267,16 @@ class Link(EventTarget):
     def _govern_reading(self) -> None:
         """Read, unless the application can't follow, or does not want to.
 
-        When we have begun to close, all that matters is the peer's close. And a peer that
-        does not read is read all the same: it may be waiting for us to do just that.
+        When we have begun to close, all that matters is the peer's close, and what stands
+        before it for a greenlet that still receives. And a peer that does not read is read all
+        the same: it may be waiting for us to do just that.
         """
         transport = self._transport
         if transport is None:
             return
-        self._stalled = (
-            (self._paused or self._is_inbox_full())
-            and self._driver.ready_state is ReadyState.OPEN
-            and not transport.is_broken
+        wants_none = self._paused or self._is_inbox_full()
+        self._stalled = not transport.is_broken and (
+            self._is_behind or (wants_none and self._driver.ready_state is ReadyState.OPEN)
         )
         if self._stalled:
             transport.pause_reading()

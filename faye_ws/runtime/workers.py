@@ -47,6 +47,9 @@ class Workers:
             job: Any = self._hub.switch()
             try:
                 job()
+            except (KeyboardInterrupt, SystemExit) as error:
+                # A signal has come in the middle of it, and is for the main greenlet.
+                self._hub.handle_system_error(type(error), error)
             except BaseException:
                 # Jobs contain what listeners raise: this is a fault of the library.
                 logger.exception("a job raised")

@@ -136,3 +136,21 @@ def test_stop_forgets_everything(heartbeat: Heartbeat) -> None:
     assert loop.activecnt == before
     gevent.sleep(0.15)
     assert not member.beats
+
+
+def test_a_member_that_is_always_late_leaves_the_hub_its_turn() -> None:
+    heartbeat = Heartbeat(gevent.get_hub().loop)
+    beats: list[float] = []
+
+    class Late:
+        def beat(self, now: float) -> None:
+            beats.append(now)
+            if len(beats) < 1000:
+                heartbeat.add(self, 0.0)
+
+    heartbeat.add(Late(), 0.0)
+    with gevent.Timeout(10):
+        while len(beats) < 2:
+            gevent.sleep(0.01)
+    assert len(beats) < 1000
+    heartbeat.stop()

@@ -94,7 +94,7 @@ def test_after_a_burst_only_so_many_workers_are_kept(workers: Workers) -> None:
     assert running == [1]
 
 
-@pytest.mark.parametrize("error", [ValueError, gevent.GreenletExit, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [ValueError, gevent.GreenletExit])
 def test_a_job_that_raises_is_logged_and_its_worker_goes_on(
     workers: Workers, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
@@ -110,6 +110,19 @@ def test_a_job_that_raises_is_logged_and_its_worker_goes_on(
     assert record.exc_info is not None
     assert record.exc_info[0] is error
     caplog.clear()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_a_signal_raises_in_a_job_reaches_the_main_greenlet(
+    workers: Workers, error: type[BaseException]
+) -> None:
+    def be_interrupted() -> None:
+        # As a handler would, wherever in the job a signal finds us.
+        raise error
+
+    gevent.get_hub().loop.run_callback(workers.run, be_interrupted)
+    with pytest.raises(error):
+        gevent.sleep(5)
 
 
 def test_a_worker_that_was_killed_at_rest_is_replaced(workers: Workers) -> None:
