@@ -267,11 +267,13 @@ class EventSource(Announcer):
         """Send an empty comment. Return False if the stream is closed."""
         return self._write(format_comment())
 
-    def send_chunk(self, chunk: bytes) -> bool:
+    def send_chunk(self, chunk: bytes | Callable[[], bytes]) -> bool:
         """Send a part of a stream that has been formatted, and do not wait.
 
         For a broadcast: a client for which more than `max_backlog` bytes wait is dropped.
-        Return False if it is, or the stream is closed.
+        A function is called in the thread of the stream, and what it returns is sent: so who
+        sends from several threads can say what comes first there. Return False if the client
+        is dropped, or the stream is closed.
         """
         if self._is_foreign():
             is_open = self._state is not ReadyState.CLOSED
@@ -279,7 +281,7 @@ class EventSource(Announcer):
         if self._backlog > self._max_backlog:
             logger.debug("a slow client is dropped by a broadcast")
             self._left()
-        return self._append(chunk)
+        return self._append(chunk if isinstance(chunk, bytes) else chunk())
 
     def _write(self, chunk: bytes) -> bool:
         if self._state is ReadyState.CLOSED:
@@ -301,6 +303,9 @@ class EventSource(Announcer):
     def _append(self, chunk: bytes) -> bool:
         if self._state is ReadyState.CLOSED:
             return False
+        if not chunk:
+            # A server may take it for the end of the response.
+            return True
         self._backlog += len(chunk)
         self._queue.append(chunk)
         if len(self._queue) == 1:

@@ -22,6 +22,7 @@ from gevent.queue import Empty, Queue
 from greenlet import getcurrent
 
 from .constants import DEFAULT_MAX_LENGTH, ReadyState
+from .driver.http import Headers
 from .errors import EventStreamError, EventStreamLost
 from .event_stream.format import check_field
 from .event_stream.parser import EventTooLong, Parser, StreamEvent
@@ -139,6 +140,7 @@ class EventSourceClient(EventTarget):
         self._options = options
         # The URL and the headers are checked now, not when it is too late to say so.
         requests.Request(method, url, headers=self._headers).prepare()
+        _check_headers(self._headers)
         self._state = ReadyState.CONNECTING
         self._failures = 0
         self._error: EventStreamError | None = None
@@ -363,6 +365,14 @@ class EventSourceClient(EventTarget):
 _REQUEST_OPTIONS = frozenset(
     ("data", "json", "params", "auth", "cookies", "proxies", "verify", "cert")
 )
+
+
+def _check_headers(headers: Mapping[str, Any]) -> None:
+    """Refuse what `requests` lets pass: a NUL, and what is not Latin-1."""
+    for name, value in headers.items():
+        # With None a header of the session is left out.
+        if value is not None:
+            Headers({name: value.decode("latin-1") if isinstance(value, bytes) else value})
 
 
 def _cooperate(session: Any) -> Any:

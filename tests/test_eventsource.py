@@ -8,6 +8,8 @@ import re
 import socket as plain_socket
 import ssl
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,7 +21,7 @@ from gevent.pywsgi import WSGIServer
 from gevent.ssl import SSLContext
 
 from certificates import Certificates
-from faye_ws import EventHistory, EventSource, ReadyState, WebSocket, broadcast
+from faye_ws import EventSource, ReadyState, WebSocket, broadcast
 
 DEADLINE = 10.0
 ACCEPT = b"Accept: text/event-stream\r\n"
@@ -72,8 +74,7 @@ class Peer:
         return before + end
 
     def read_all(self) -> bytes:
-        while data := self.socket.recv(65536):
-            self.seen += data
+        self.seen += b"".join(iter(lambda: self.socket.recv(65536), b""))
         return self.seen
 
 
@@ -235,11 +236,17 @@ def test_pings_are_sent_when_nothing_else_is(served: Served) -> None:
     for _ in range(2):
         assert peer.read_until(b"\n\n") == b":\n\n"
     es = served.streams[0]
+    # A busy machine may make a pause as long as it likes, but only a pause brings a ping.
+    may_come = 0
+    before = time.monotonic() - 0.2
     for number in range(20):
         es.send(f"{number}")
+        now = time.monotonic()
+        may_come += int((now - before) / 0.2)
+        before = now
         gevent.sleep(0.03)
     es.close()
-    assert peer.read_all().replace(b":\n\n", b"", 1).count(b":\n\n") == 0
+    assert peer.read_all().count(b":\n\n") <= may_come
 
 
 # Who has gone
@@ -297,9 +304,10 @@ def test_nothing_is_left_of_streams_that_are_over(served: Served) -> None:
     with gevent.Timeout(DEADLINE):
         while served.events.count("close") < 51 or count() > before:
             gevent.sleep(0.01)
+    streams = [weakref.ref(es) for es in served.streams]
     served.streams.clear()
     gc.collect()
-    assert [thing for thing in gc.get_objects() if type(thing) is EventSource] == []
+    assert [stream() for stream in streams if stream() is not None] == []
 
 
 # Senders
@@ -320,14 +328,15 @@ def test_a_slow_client_makes_its_sender_wait_and_nobody_else(served: Served) -> 
 
     served.prepare = prepare
     slow = served.connect()
-    gevent.sleep(0.3)
-    stuck = len(progress)
-    assert stuck < 400
-    gevent.sleep(0.1)
-    assert len(progress) == stuck
-    assert served.streams[0].buffered_amount <= 2**16 + 2**17
+    served.wait_for("open")
+    with gevent.Timeout(DEADLINE):
+        while served.streams[0].buffered_amount <= 2**16:
+            gevent.sleep(0.005)
     served.prepare = lambda es: es.send("quick")
     served.connect().read_until(b"data: quick\n\n")
+    # All of it would be more than the kernel takes.
+    assert len(progress) < 400
+    assert served.streams[0].buffered_amount <= 2**16 + 2**17
     text = slow.read_all()
     assert re.findall(rb"id: (\d+)\n", text) == [b"%d" % number for number in range(400)]
 
@@ -404,7 +413,7 @@ def test_closing_before_it_is_open_sends_what_there_is(served: Served) -> None:
     assert served.events == ["close"]
 
 
-# Broadcasts and histories
+# Broadcasts
 
 
 def test_a_broadcast_reaches_streams_and_connections(served: Served) -> None:
@@ -431,43 +440,6 @@ def test_a_broadcast_drops_who_does_not_read(served: Served) -> None:
             gevent.sleep(0)
     served.wait_for("open", "close")
     assert es.ready_state is ReadyState.CLOSED
-
-
-def test_a_history_replays_what_came_after_the_last_that_was_seen(served: Served) -> None:
-    history = EventHistory(max_events=3)
-    ids = [history.append(f"event {number}", event="tick") for number in range(5)]
-    assert ids == ["1", "2", "3", "4", "5"]
-    assert len(history) == 3
-    replayed: list[bool] = []
-    served.prepare = lambda es: (replayed.append(history.replay(es)), es.close())
-    for seen, answer, events in [
-        ("", True, []),
-        ("5", True, []),
-        ("4", True, ["4"]),
-        ("2", True, ["2", "3", "4"]),
-        ("1", False, []),
-        ("unknown", False, []),
-    ]:
-        head = ACCEPT + (f"Last-Event-ID: {seen}\r\n".encode() if seen else b"")
-        text = served.connect(head).read_all().decode()
-        assert re.findall(r"event: tick\nid: \d\ndata: event (\d)\n\n", text) == events
-        assert replayed.pop() is answer
-
-
-def test_a_history_is_bounded_in_bytes_and_takes_ids_of_the_users_own() -> None:
-    history = EventHistory(max_events=100, max_bytes=100)
-    for number in range(50):
-        history.append("x" * 20, id=f"id-{number}")
-    assert 1 <= len(history) <= 3
-    assert history.append("x" * 1000) == "51"
-    assert len(history) == 0
-    with pytest.raises(ValueError, match="new"):
-        history.append("again", id="51")
-    with pytest.raises(ValueError, match="line break"):
-        history.append("x", id="a\nb")
-    for options in ({"max_events": 0}, {"max_bytes": 0}):
-        with pytest.raises(ValueError, match="room"):
-            EventHistory(**options)
 
 
 def test_a_websocket_can_be_piped_into_a_stream(served: Served) -> None:

@@ -9,11 +9,13 @@ import pytest
 import serving
 from faults import MISFORTUNES, next_message_is_served
 from faye_ws.runtime import dispatcher
-from serving import Serving, take_stock, wait_for, wait_until_nothing_is_left
+from serving import PACKAGE, Serving, take_stock, wait_for, wait_until_nothing_is_left
 
 connect = serving.connect
+fresh_heap = serving.fresh_heap
 
 
+@pytest.mark.usefixtures("fresh_heap")
 @pytest.mark.parametrize("name", MISFORTUNES)
 def test_the_next_message_is_served_and_nothing_is_left(
     connect: Serving,
@@ -33,5 +35,5 @@ def test_the_next_message_is_served_and_nothing_is_left(
     connect.forget()
     wait_until_nothing_is_left(before)
     # The server itself has something to say of peers that leave within the handshake.
-    assert "faye_ws" not in connect.errors.text
+    assert PACKAGE not in connect.errors.text
     connect.errors.text = ""

@@ -12,6 +12,7 @@ import serving
 from drafts import DRAFTS, HIXIE_75, HIXIE_76, VERSIONS, text
 from faye_ws import ConnectionClosed, ReadyState, WebSocket, broadcast
 from faye_ws.runtime import link
+from faye_ws.runtime.reactor import current_reactor
 from serving import DEADLINE, Serving, wait_for
 from streams import CUTS, Cut
 
@@ -136,12 +137,10 @@ def test_a_last_key_that_does_not_come_ends_the_connection(
     assert connect.accepted(path).wait_closed(DEADLINE).code == 1006
 
 
-def test_a_last_key_that_has_come_in_time_ends_the_wait(
-    connect: Serving, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link, "_OPENING_TIMEOUT", 0.1)
-    _, client = open_both(connect, HIXIE_76, echo)
-    gevent.sleep(0.4)
+def test_a_last_key_that_has_come_in_time_ends_the_wait(connect: Serving) -> None:
+    ws, client = open_both(connect, HIXIE_76, echo)
+    wait_for(lambda: ws.ready_state is ReadyState.OPEN, "it is open")
+    assert current_reactor().heartbeat._order == []
     client.send(text("still here"))
     assert client.read_text() == "still here"
 

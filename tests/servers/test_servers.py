@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import socket
@@ -47,6 +48,14 @@ class Served:
             # the tickets after the handshake make the two meet, and a request can be lost.
             self.trust.maximum_version = ssl.TLSVersion.TLSv1_2
         self._seen = 0
+        self._numbers = itertools.count()
+
+    def own(self, path: str) -> str:
+        """Return a path that is the same to the application, and that no other test asks for.
+
+        What others have done may be logged at any time: servers log when they come to it.
+        """
+        return f"{path}?{next(self._numbers)}"
 
     def connect(self, path: str, **options: Any) -> ClientConnection:
         scheme = "wss" if self.trust else "ws"
@@ -65,6 +74,7 @@ class Served:
 
     def wait_for_access(self, path: str, status: int) -> str:
         """Wait for one line of the access log, and return all that was logged with it."""
+        path = re.escape(path)
         pattern = re.compile(rf'GET {path} HTTP/1.1\S*"? \S*{status}\b')
         wait_for(lambda: pattern.search(self.log()), f"{path} {status} in the log", self.log)
         log = self.log()
@@ -134,6 +144,7 @@ def served(request: pytest.FixtureRequest, certificates: Certificates) -> Iterat
 
 @pytest.mark.parametrize("path", ["/echo", "/loop", "/open"])
 def test_messages_come_back_and_one_line_is_logged(served: Served, path: str) -> None:
+    path = served.own(path)
     with served.connect(path, subprotocols=["irc"]) as ws:
         assert ws.subprotocol == "irc"
         for message in MESSAGES:
@@ -147,21 +158,23 @@ def test_messages_come_back_and_one_line_is_logged(served: Served, path: str) ->
 
 
 def test_the_server_closes_with_a_code_and_a_reason(served: Served) -> None:
-    with served.connect("/close") as ws, pytest.raises(ConnectionClosed) as raised:
+    path = served.own("/close")
+    with served.connect(path) as ws, pytest.raises(ConnectionClosed) as raised:
         ws.recv(DEADLINE)
     assert raised.value.rcvd is not None
     assert (raised.value.rcvd.code, raised.value.rcvd.reason) == (4001, "that is all")
-    assert "Traceback" not in served.wait_for_access("/close", 101)
+    assert "Traceback" not in served.wait_for_access(path, 101)
 
 
 def test_a_listener_that_raises_is_one_traceback_and_1011(served: Served) -> None:
-    with served.connect("/fail") as ws:
+    path = served.own("/fail")
+    with served.connect(path) as ws:
         ws.send("please fail")
         with pytest.raises(ConnectionClosed) as raised:
             ws.recv(DEADLINE)
     assert raised.value.rcvd is not None
     assert raised.value.rcvd.code == 1011
-    log = served.wait_for_access("/fail", 101)
+    log = served.wait_for_access(path, 101)
     assert log.count("Traceback") == 1
     assert "this listener always fails" in log
 
@@ -187,19 +200,19 @@ def test_an_application_that_raises_after_opening_is_1011_and_no_page_follows(
 def test_a_refused_handshake_is_one_line_with_its_status(
     served: Served, headers: dict[str, str], status: int
 ) -> None:
-    served._seen += len(served.log())
+    path = served.own("/echo")
     if "Origin" in headers:
         with pytest.raises(InvalidStatus) as raised:
-            served.connect("/echo", origin=headers["Origin"])
+            served.connect(path, origin=headers["Origin"])
         assert raised.value.response.status_code == status
     else:
         peer = dial(served)
-        peer.sendall(handshake("/echo", version="8"))
+        peer.sendall(handshake(path, version="8"))
         head = peer.recv(2**16)
         assert f"HTTP/1.1 {status} ".encode() in head or f"HTTP/1.0 {status} ".encode() in head
         assert b"sec-websocket-version: 13" in head.lower()
         peer.close()
-    assert "Traceback" not in served.wait_for_access("/echo", status)
+    assert "Traceback" not in served.wait_for_access(path, status)
 
 
 # Requests within what a proxy takes for a body.
@@ -262,6 +275,7 @@ def dial(served: Served) -> socket.socket:
 def test_a_client_that_drops_out_is_one_line_and_no_traceback(
     served: Served, path: str, end: str
 ) -> None:
+    path = served.own(path)
     peer = dial(served)
     peer.sendall(handshake(path))
     assert b"101 Switching Protocols" in peer.recv(2**16)
@@ -272,9 +286,10 @@ def test_a_client_that_drops_out_is_one_line_and_no_traceback(
 
 
 def test_frames_in_the_segment_of_the_handshake_are_frames(served: Served) -> None:
+    path = served.own("/echo")
     peer = dial(served)
     hello = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
-    peer.sendall(handshake("/echo") + hello * 2)
+    peer.sendall(handshake(path) + hello * 2)
     received = b""
     while received.count(b"\x81\x05Hello") < 2:
         data = peer.recv(2**16)
@@ -286,32 +301,35 @@ def test_frames_in_the_segment_of_the_handshake_are_frames(served: Served) -> No
         received += data
     assert received.partition(b"\r\n\r\n")[2] == b"\x81\x05Hello" * 2 + b"\x88\x00"
     peer.close()
-    served.wait_for_access("/echo", 101)
+    served.wait_for_access(path, 101)
 
 
 @pytest.mark.parametrize("version", drafts.DRAFTS)
 def test_a_conversation_in_an_old_draft(served: Served, version: str, cut: Cut) -> None:
     host = f"localhost:{served.port}"
-    client = drafts.Client(dial(served), version, host, protocol="irc")
+    path = served.own("/echo")
+    client = drafts.Client(dial(served), version, host, path, protocol="irc")
     client.open(cut, early=drafts.text("early"))
     assert client.read_text() == "early"
     client.send(drafts.sized(b"skipped") + drafts.text("héllo"), cut)
     assert client.read_text() == "héllo"
     client.close()
-    assert "Traceback" not in served.wait_for_access("/echo", 101)
+    assert "Traceback" not in served.wait_for_access(path, 101)
 
 
 def test_the_last_key_of_hixie_76_may_come_after_our_head(served: Served) -> None:
-    client = drafts.Client(dial(served), drafts.HIXIE_76, f"localhost:{served.port}")
+    path = served.own("/echo")
+    client = drafts.Client(dial(served), drafts.HIXIE_76, f"localhost:{served.port}", path)
     client.open(bytewise, is_late=True)
     client.send(drafts.text("hello"))
     assert client.read_text() == "hello"
     client.close()
-    assert "Traceback" not in served.wait_for_access("/echo", 101)
+    assert "Traceback" not in served.wait_for_access(path, 101)
 
 
 def test_a_key_of_hixie_76_that_is_wrong_is_a_400(served: Served) -> None:
-    client = drafts.Client(dial(served), drafts.HIXIE_76, f"localhost:{served.port}")
+    path = served.own("/echo")
+    client = drafts.Client(dial(served), drafts.HIXIE_76, f"localhost:{served.port}", path)
     lines = [line for line in client.request.split(b"\r\n") if b"Key2" not in line]
     client.send(b"\r\n".join(lines) + client.last_key)
     answer = b""
@@ -319,7 +337,7 @@ def test_a_key_of_hixie_76_that_is_wrong_is_a_400(served: Served) -> None:
         answer += client.take(1)
     assert b" 400 " in answer.partition(b"\r\n")[0]
     client.socket.close()
-    assert "Traceback" not in served.wait_for_access("/echo", 400)
+    assert "Traceback" not in served.wait_for_access(path, 400)
 
 
 def test_a_connection_may_send_to_one_of_another_thread(served: Served) -> None:
