@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from typing import NoReturn
+
+from .output import standard_error, standard_output
+from .status import INCOMPLETE, MISUSED
 
 USAGE = "faye-ws [options] URL"
 DESCRIPTION = """\
@@ -17,15 +22,23 @@ when the connection is lost, until the server gives a final answer.
 """
 EPILOG = """\
 When the input ends, the connection is closed; what the server sends before it answers that
-is still shown. With --count or --listen it stays open.
+is still shown: it is asked for a pong, again and again until a round trip has passed without
+a message. An input that is closed counts as one that has ended. With --count or --listen the
+connection stays open.
+
+What is shown on a terminal can't drive it: controls are escaped. What goes to a file or a
+pipe is what has come, in UTF-8.
 
 Exit status:
-  0  closed normally (1000, 1001 or without a code), or after --count messages
+  0  closed normally (1000, 1001 or without a code), or after --count messages, or because
+     nobody reads the output any more
   1  the connection could not be opened, or the event stream is over for good
   2  the command line is wrong
   3  the connection was lost (1006)
   4  closed with another code, which is shown
-  130  interrupted
+  5  something is missing: the input can't be read, the output can't be written, a line
+     could not be sent, or the server does not answer when the input has ended
+  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; the second one ends it at once
 
 Examples:
   faye-ws wss://example.com/chat                       talk
@@ -36,20 +49,50 @@ Examples:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says what it has to say as the rest of the program does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit, and say what is wrong."""
+        self.exit(MISUSED, f"{self.format_usage()}{self.prog}: error: {message}")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit, and say why."""
+        for line in message.split("\n") if message else ():
+            standard_error().say(line)
+        sys.exit(status)
+
+
+class _Print(argparse.Action):
+    """Prints its text, or the help, and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        try:
+            standard_output().write(self.const or parser.format_help())
+        except BrokenPipeError:
+            """Nobody wants to read on, which is no fault."""
+        except OSError as error:
+            parser.exit(INCOMPLETE, f"{parser.prog}: can't write the output: {error}")
+        parser.exit()
+
+
 def make_parser(version: str) -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="faye-ws",
         usage=USAGE,
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
     add = parser.add_argument
     add("url", metavar="URL", help="where to connect")
     add("-v", "--verbose", action="store_true", help="show what the server has answered")
-    add("--version", action="version", version=f"faye-ws {version}")
+    add("-h", "--help", action=_Print, nargs=0, help="show this, and exit")
+    version = f"faye-ws {version}\n"
+    add("--version", action=_Print, nargs=0, const=version, help="show the version, and exit")
 
     add = parser.add_argument_group("messages").add_argument
     add("-b", "--binary", action="store_true", help="send binary: the input is hexadecimal")

@@ -1,77 +1,52 @@
 """The command line between other programs: lines in, lines out.
 
-The law of this file: what blocks, blocks a thread of gevent's pool, so pings are answered
-while a reader dozes; and nothing is read that has not been sent.
+Invariants: what blocks, blocks a thread of gevent's pool, so pings are answered while a reader
+dozes; and nothing is read that has not been sent.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
-import gevent
-
+from .input import Input
+from .output import standard_error, standard_output
 from .text import format_message
 
 
-def _in_thread(function: Callable[..., _T], *arguments: object) -> _T:
-    """Call what may block in a thread; gevent would log what it raises there."""
-
-    def call() -> _T | OSError:
-        try:
-            return function(*arguments)
-        except OSError as error:
-            return error
-
-    result = gevent.get_hub().threadpool.apply(call)
-    if isinstance(result, OSError):
-        raise result
-    return result
-_READ_SIZE = 2**16
-_T = TypeVar("_T")
-
-
 class Pipe:
-    """The standard input and output of a filter."""
+    """The standard streams of a filter; each may be a terminal all the same."""
+
+    def __init__(self) -> None:
+        self._input = Input()
+        self._output = standard_output()
+        self._errors = standard_error()
 
     def lines(self) -> Iterator[str]:
-        """Iterate over the lines of the input, without their ends.
+        """Iterate over the lines of the input, as `Input.lines` does."""
+        return self._input.lines()
 
-        Bytes that are no UTF-8 become U+FFFD.
-        """
-        pending = bytearray()
-        searched = 0
-        while data := _in_thread(os.read, _INPUT, _READ_SIZE):
-            pending += data
-            while (end := pending.find(b"\n", searched)) >= 0:
-                yield _decode(pending[:end])
-                del pending[: end + 1]
-                searched = 0
-            searched = len(pending)
-        if pending:
-            yield _decode(pending)
+    def has_input(self) -> bool:
+        """Tell whether `lines` need not wait."""
+        return self._input.has_come()
 
     def show(self, message: str | bytes) -> None:
-        """Write a message down."""
-        data = memoryview(format_message(message).encode() + b"\n")
-        while data:
-            data = data[_in_thread(os.write, _OUTPUT, data) :]
+        """Write a message down.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        self._output.show(format_message(message))
 
     def note(self, text: str) -> None:
         """Say something that is no message."""
-        print(text, file=sys.stderr)
+        self._errors.say(text)
 
-    error = note
+    def error(self, text: str) -> None:
+        """Say what has gone wrong."""
+        self._errors.say(text)
 
     def stop(self) -> None:
         """There is nothing to stop: what is being read is left unread."""
 
-
-def _decode(line: bytearray) -> str:
-    return line.removesuffix(b"\r").decode(errors="replace")
-
-
-_INPUT = 0
-_OUTPUT = 1
+    def restore(self) -> None:
+        """There is nothing to restore."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 from typing import Any
-
-import gevent
 
 from ..errors import EventStreamError
 from ..events import ErrorEvent, Event, StreamMessageEvent
 from ..eventsource_client import EventSourceClient
 from .pipe import Pipe
-from .status import INTERRUPTED, NOT_OPENED, OK
+from .signals import Signals
+from .status import INCOMPLETE, NOT_OPENED, OK
 from .terminal import Terminal
 
 
@@ -38,19 +35,27 @@ class Tail:
     """Shows the events of a stream as they come."""
 
     def __init__(
-        self, es: EventSourceClient, options: argparse.Namespace, desk: Pipe | Terminal
+        self, es: EventSourceClient, options: argparse.Namespace, console: Pipe | Terminal
     ) -> None:
         self._es = es
         self._verbose = options.verbose
         self._left = options.count
-        self._desk = desk
-        self._interrupted = False
+        self._console = console
 
     def hold(self) -> int:
         """Show events until there are no more, or enough, and return the exit status."""
-        gevent.signal_handler(signal.SIGINT, self._interrupt)
-        self._es.on("open", self._note_open)
-        self._es.on("error", self._note_error)
+        signals = Signals(self._es.close, self._console.restore)
+        if self._verbose:
+            self._es.on("open", self._note_open)
+            self._es.on("error", self._note_loss)
+        try:
+            status = self._listen()
+        finally:
+            self._es.close()
+            self._console.stop()
+        return status if signals.status is None else signals.status
+
+    def _listen(self) -> int:
         try:
             for event in self._es:
                 self._show(event)
@@ -58,30 +63,24 @@ class Tail:
                     self._left -= 1
                     if not self._left:
                         break
+        except EventStreamError as error:
+            self._console.error(f"faye-ws: {error}")
+            return NOT_OPENED
         except BrokenPipeError:
             """Nobody wants to hear more, which is no fault."""
-        except EventStreamError:
-            return NOT_OPENED
-        finally:
-            self._es.close()
-            self._desk.stop()
-        return INTERRUPTED if self._interrupted else OK
+        except OSError as error:
+            self._console.error(f"faye-ws: can't write the output: {error}")
+            return INCOMPLETE
+        return OK
 
     def _show(self, event: StreamMessageEvent) -> None:
         if self._verbose:
-            self._desk.note(f"{event.type} {event.last_event_id}".rstrip())
-        self._desk.show(event.data)
+            self._console.note(f"{event.type} {event.last_event_id}".rstrip())
+        self._console.show(event.data)
 
     def _note_open(self, event: Event) -> None:
-        if self._verbose:
-            self._desk.note(f"{self._es.url}: {self._es.status_code}")
+        self._console.note(f"{self._es.url}: {self._es.status_code}")
 
-    def _note_error(self, event: ErrorEvent) -> None:
-        if self._verbose or self._es.ready_state is EventSourceClient.CLOSED:
-            self._desk.error(f"faye-ws: {event.message}")
-
-    def _interrupt(self) -> None:
-        if self._interrupted:
-            os._exit(INTERRUPTED)
-        self._interrupted = True
-        self._es.close()
+    def _note_loss(self, event: ErrorEvent) -> None:
+        if self._es.ready_state is not EventSourceClient.CLOSED:
+            self._console.error(f"faye-ws: {event.message}")

@@ -19,6 +19,12 @@ def make_harmless(text: str) -> str:
     return "".join(map(_escape, text))
 
 
+def make_line(text: str) -> str:
+    """Escape the ends of lines, too: a sentence with a peer's words in it has no second line,
+    which could pass for somebody else's."""
+    return make_harmless(text).replace("\n", "\\n")
+
+
 def _escape(char: str) -> str:
     if char in _SHOWN or unicodedata.category(char) not in _UNSHOWN:
         return char

@@ -7,6 +7,9 @@ import os
 import pty
 import re
 import select
+import shlex
+import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -18,8 +21,12 @@ from types import TracebackType
 
 import pytest
 
+from cli.hostile import serve
+from wire import WHOLE_TEXT, frame
+
 pytest.importorskip("prompt_toolkit")
 
+COMMAND = [sys.executable, "-m", "faye_ws"]
 DEADLINE = 20.0
 WIDTH = 60
 
@@ -27,11 +34,13 @@ WIDTH = 60
 class Screen:
     """The program on a terminal, and a terminal that is good enough to read what it shows."""
 
-    def __init__(self, *arguments: str, state: Path, **env: str) -> None:
+    def __init__(
+        self, *arguments: str, state: Path, command: list[str] = COMMAND, **env: str
+    ) -> None:
         self._terminal, program = pty.openpty()
         fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "faye_ws", *arguments],
+            [*command, *arguments],
             stdin=program,
             stdout=program,
             stderr=program,
@@ -203,3 +212,54 @@ def test_what_can_not_be_opened_is_said(url: str, tmp_path: Path) -> None:
     with Screen(f"{url}/refuse", state=tmp_path) as screen:
         assert screen.end() == 1
         assert "the server answered 403 Forbidden: no entry" in screen.seen
+
+
+def test_ctrl_z_stops_it_and_it_goes_on_in_the_foreground(url: str, tmp_path: Path) -> None:
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    with Screen(state=tmp_path, command=shell, PS1="$ ", INPUTRC="/dev/null") as screen:
+        screen.wait_for(r"\$ ")
+        screen.type(f"{shlex.join([sys.executable, '-m', 'faye_ws', url])}\r")
+        screen.wait_for(r"\n\r?>")
+        screen.type("one\r")
+        screen.wait_for(r"< one\s+>")
+        screen.type("\x1a")
+        screen.wait_for(r"Stopped")
+        screen.type("fg\r")
+        screen.wait_for(r"Stopped(.|\n)*\n\r?>")
+        screen.type("two\r")
+        screen.wait_for(r"< two\s+>")
+        screen.type("\x04")
+        screen.wait_for(r"< two(.|\n)*\$ ")
+        screen.type("exit 7\r")
+        assert screen.end() == 7
+
+
+def test_what_the_encoding_of_the_terminal_has_not_can_be_typed(url: str, tmp_path: Path) -> None:
+    with Screen(url, state=tmp_path, PYTHONIOENCODING="ascii") as screen:
+        screen.wait_for(">")
+        screen.type("\u00fc\r")
+        screen.wait_for(r"< \\xfc\s+>")
+        screen.type("\x04")
+        assert screen.end() == 0
+
+
+def test_a_flood_waits_for_the_terminal(tmp_path: Path) -> None:
+    sent = 0
+
+    def flood(peer: socket.socket) -> None:
+        nonlocal sent
+        while True:
+            peer.sendall(frame(WHOLE_TEXT, b"flood " * 1000) * 10)
+            sent += 60_000
+
+    with serve(flood) as address, Screen(f"ws://{address}", state=tmp_path) as screen:
+        screen.wait_for(r"< flood")
+        before = -1
+        # Nobody reads the terminal. In the end nothing moves any more, wherever it waits.
+        while before < sent:
+            before = sent
+            time.sleep(1)
+        assert sent < 2**25
+        screen.type("\x03")
+        screen.process.send_signal(signal.SIGTERM)
+        assert screen.end() in (0, 128 + signal.SIGTERM)
