@@ -226,8 +226,9 @@ BODIES = {
 def test_a_handshake_with_a_body_is_a_400_and_nothing_comes_of_the_body(
     served: Served, field: str, body: bytes
 ) -> None:
+    path = served.own("/echo")
     peer = dial(served)
-    peer.sendall(handshake("/echo", more=f"{field}\r\n") + body)
+    peer.sendall(handshake(path, more=f"{field}\r\n") + body)
     answer = b""
     # Closed with what it has not read, the connection may be reset.
     with suppress(OSError):
@@ -237,22 +238,23 @@ def test_a_handshake_with_a_body_is_a_400_and_nothing_comes_of_the_body(
     assert answer.partition(b" ")[2].startswith(b"400 "), answer
     assert b"must not have a body\n" in answer
     assert answer.count(b"HTTP/1.") == 1, answer
-    assert "Traceback" not in served.wait_for_access("/echo", 400)
+    assert "Traceback" not in served.wait_for_access(path, 400)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_page_of_http_gets_no_connection_with_tls(served: Served, scheme: str) -> None:
+    path = served.own("/echo")
     origin = f"{scheme}://localhost:{served.port}"
     if served.trust is not None and scheme == "http":
         with pytest.raises(InvalidStatus) as raised:
-            served.connect("/echo", origin=origin)
+            served.connect(path, origin=origin)
         assert raised.value.response.status_code == 403
-        served.wait_for_access("/echo", 403)
+        served.wait_for_access(path, 403)
         return
-    with served.connect("/echo", origin=origin) as ws:
+    with served.connect(path, origin=origin) as ws:
         ws.send("hi")
         assert ws.recv(DEADLINE) == "hi"
-    served.wait_for_access("/echo", 101)
+    served.wait_for_access(path, 101)
 
 
 def handshake(path: str, version: str = "13", more: str = "") -> bytes:
