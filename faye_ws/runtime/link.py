@@ -30,6 +30,8 @@ _LINGER = 5.0
 # Seconds the peer has for what is left of its opening handshake. Only the draft hixie-76
 # leaves something.
 _OPENING_TIMEOUT = 10.0
+# Seconds between two looks whether a peer that is not read has left.
+_LOOK = 1.0
 
 
 class Link(EventTarget):
@@ -54,6 +56,7 @@ class Link(EventTarget):
         "_end_deadline",
         "_heard",
         "_is_behind",
+        "_look_deadline",
         "_max_backlog",
         "_paused",
         "_ping",
@@ -107,6 +110,7 @@ class Link(EventTarget):
         self._end_deadline = NEVER
         self._close_deadline = NEVER
         self._send_deadline = NEVER
+        self._look_deadline = NEVER
         self._slot: int | None = None
         # What the peer had taken in all when that was set; -1 if it has taken more by now.
         self._taken = 0
@@ -118,6 +122,9 @@ class Link(EventTarget):
         raise NotImplementedError
 
     def _is_inbox_full(self) -> bool:
+        raise NotImplementedError
+
+    def _is_answering(self) -> bool:
         raise NotImplementedError
 
     def _on_drain(self) -> None:
@@ -170,7 +177,7 @@ class Link(EventTarget):
         self._flush()
         if self._transport is not None:
             self._ping_deadline = self._silence_deadline = self._end_deadline = NEVER
-            self._send_deadline = NEVER
+            self._send_deadline = self._look_deadline = NEVER
             self._close_deadline = time.monotonic() + min(_LINGER, self._close_timeout)
             self._set_heartbeat()
             self._transport.close()
@@ -280,6 +287,9 @@ class Link(EventTarget):
         )
         if self._stalled:
             transport.pause_reading()
+            if self._look_deadline == NEVER:
+                self._look_deadline = time.monotonic() + _LOOK
+                self._set_heartbeat()
         else:
             transport.resume_reading()
 
@@ -290,6 +300,8 @@ class Link(EventTarget):
         self._slot = None
         if now >= self._send_deadline:
             self._check_progress()
+        if now >= self._look_deadline:
+            self._look(now)
         if now >= self._close_deadline:
             self._drop()
             return
@@ -329,6 +341,13 @@ class Link(EventTarget):
             logger.debug("a peer that takes nothing is dropped")
             self._drop()
 
+    def _look(self, now: float) -> None:
+        """Notice that a peer has left whose messages nobody is going to receive."""
+        self._look_deadline = now + _LOOK if self._stalled else NEVER
+        is_unheard = self._stalled and not self._paused and not self._is_answering()
+        if is_unheard and self._transport is not None:
+            self._transport.look()
+
     def _check_silence(self) -> None:
         self._silence_deadline = NEVER
         if self._transport is None or self._heard:
@@ -347,6 +366,7 @@ class Link(EventTarget):
             self._end_deadline,
             self._close_deadline,
             self._send_deadline,
+            self._look_deadline,
         )
         self._cancel_heartbeat()
         if deadline != NEVER and self._transport is not None:

@@ -7,24 +7,15 @@ Invariants:
 from __future__ import annotations
 
 import _socket
-import select
-import struct
 import time
 from collections.abc import Callable
 from typing import Any
 
-from gevent.monkey import get_original
-
 from ..constants import NEVER
 from ..events import logger
-from .transport import count_acknowledged
+from .sockets import count_acknowledged, discard_unsent, has_left
 
-# Those of the interpreter, even in a program that is monkey-patched: they do not wait here.
-_poll: Callable[[], Any] = get_original("select", "poll")
-# Linux tells that the peer has ended its side even if there are bytes before that.
-_GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 _READABLE = 1
-_DISCARD = struct.pack("ii", 1, 0)
 # Seconds between two looks at a socket that can't be watched, since bytes wait in it.
 _LOOK = 1.0
 
@@ -61,11 +52,7 @@ class Presence:
 
     def is_gone(self) -> bool:
         """Tell whether the client has gone, as far as that can be known."""
-        if self._descriptor < 0:
-            return False
-        poll = _poll()
-        poll.register(self._descriptor, _GONE)
-        return bool(poll.poll(0))
+        return self._descriptor >= 0 and has_left(self._descriptor)
 
     def next_look(self) -> float:
         """Return when somebody has to look, in seconds of `time.monotonic()`."""
@@ -86,10 +73,8 @@ class Presence:
         """Cut the connection, so that the server does not write to it any longer."""
         if self._descriptor < 0:
             return
+        discard_unsent(self._socket)
         try:
-            _socket.socket.setsockopt(
-                self._socket, _socket.SOL_SOCKET, _socket.SO_LINGER, _DISCARD
-            )
             _socket.socket.shutdown(self._socket, _socket.SHUT_RDWR)
         except OSError as error:
             logger.debug("cutting failed: %s", error)

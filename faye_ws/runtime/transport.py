@@ -20,12 +20,11 @@ from __future__ import annotations
 
 import socket as constants
 import ssl
-import struct
-import sys
 from enum import Enum
 from typing import Any, Protocol
 
 from ..events import logger
+from .sockets import count_acknowledged, discard_unsent, has_left
 
 _READ = 1
 _WRITE = 2
@@ -35,10 +34,6 @@ _TLS_READS = 4
 # Seconds of silence after which the kernel probes the peer: it costs nothing, keeps
 # middleboxes from forgetting the connection, and finds the dead ones in the end.
 _TCP_KEEPIDLE = 60
-# Where Linux tells how many bytes the peer has acknowledged: `tcpi_bytes_acked`.
-_TCP_INFO: int | None = getattr(constants, "TCP_INFO", None)
-_ACKNOWLEDGED = slice(120, 128)
-_DISCARD = struct.pack("ii", 1, 0)
 
 
 class Owner(Protocol):
@@ -128,6 +123,12 @@ class Transport:
         """Read again."""
         if self._stage is not _Stage.RELEASED and not self._eof and not self._reader.active:
             self._reader.start(self._readable)
+
+    def look(self) -> None:
+        """While nothing is read: notice that the peer has left, and read what it has sent."""
+        is_paused = self._stage is _OPEN and not self._eof and not self._reader.active
+        if is_paused and has_left(self._socket.fileno()):
+            self._break()
 
     def poll(self) -> None:
         """Read now what has already come, without waiting for the loop to say so."""
@@ -285,14 +286,8 @@ class Transport:
             return
         if self._backlog is not None:
             # The peer is to know that there was more; and the kernel keeps nothing for it.
-            self._discard()
+            discard_unsent(self._socket)
         self._release()
-
-    def _discard(self) -> None:
-        try:
-            self._socket.setsockopt(constants.SOL_SOCKET, constants.SO_LINGER, _DISCARD)
-        except OSError as error:
-            logger.debug("setting an option failed: %s", error)
 
     def _release(self) -> None:
         sock = self._detach()
@@ -404,16 +399,6 @@ class TLSTransport(Transport):
         except (OSError, ValueError) as error:
             logger.debug("the TLS connection ends: %s", error)
         super()._end_output()
-
-
-def count_acknowledged(sock: Any) -> int:
-    """Return how many bytes the peer of a socket has acknowledged, or 0 where nobody knows."""
-    try:
-        info = sock.getsockopt(constants.IPPROTO_TCP, _TCP_INFO, _ACKNOWLEDGED.stop)
-    except (OSError, TypeError):
-        # A UNIX socket, or another system.
-        return 0
-    return int.from_bytes(info[_ACKNOWLEDGED], sys.byteorder)
 
 
 def open_transport(

@@ -298,3 +298,34 @@ def test_a_reader_who_is_too_slow_for_our_close_gets_no_holes_and_no_clean_end(
     assert code == 1006
     _assert_no_hole(received)
     assert 5000 < len(received) < NUMBERS
+
+
+def test_a_peer_that_leaves_messages_which_nobody_receives_is_noticed(open_ends: Open) -> None:
+    ends = open_ends()
+    numbers = [str(number) for number in range(100_000)]
+    sender = ends.send_more(*[ends.frame(wire.TEXT, number.encode()) for number in numbers])
+    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    sender.kill()
+    ends.peer.close()
+    wait_for(lambda: ends.ws._transport is None, "the descriptor is free")
+    assert ends.ws.wait_closed(DEADLINE).code == 1006
+    received = []
+    with pytest.raises(ConnectionClosed):
+        while True:
+            received.append(ends.ws.receive(DEADLINE))
+    assert received == numbers[: len(received)]
+
+
+def test_a_peer_that_leaves_while_we_pause_is_heard_to_its_end(open_ends: Open) -> None:
+    ends = open_ends()
+    heard: list[str] = []
+    ends.ws.on("message", lambda event: heard.append(event.data))
+    ends.ws.pause()
+    for number in range(10):
+        ends.peer.sendall(ends.frame(wire.TEXT, str(number).encode()))
+    ends.peer.close()
+    with pytest.raises(TimeoutError):
+        ends.ws.wait_closed(1.5)
+    ends.ws.resume()
+    assert ends.ws.wait_closed(DEADLINE).code == 1006
+    assert heard == [str(number) for number in range(10)]
