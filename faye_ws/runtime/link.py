@@ -31,7 +31,7 @@ _LINGER = 5.0
 # leaves something.
 _OPENING_TIMEOUT = 10.0
 # Seconds between two looks whether a peer that is not read has left.
-_LOOK = 1.0
+_LOOK = 5.0
 
 
 class Link(EventTarget):
@@ -342,11 +342,20 @@ class Link(EventTarget):
             self._drop()
 
     def _look(self, now: float) -> None:
-        """Notice that a peer has left whose messages nobody is going to receive."""
+        """Notice that a peer has left whose messages nobody is going to receive.
+
+        The end of its side stands behind them. But the host of a peer that is gone answers
+        what it gets with a reset. RFC 6455, 5.5.3: "A Pong frame MAY be sent unsolicited.
+        This serves as a unidirectional heartbeat. A response to an unsolicited Pong frame is
+        not expected."
+        """
+        transport = self._transport
         self._look_deadline = now + _LOOK if self._stalled else NEVER
-        is_unheard = self._stalled and not self._paused and not self._is_answering()
-        if is_unheard and self._transport is not None:
-            self._transport.look()
+        if not self._stalled or self._paused or self._is_answering() or transport is None:
+            return
+        transport.look()
+        if not transport.backlog and self._driver.pong():
+            self._flush_unless_corked()
 
     def _check_silence(self) -> None:
         self._silence_deadline = NEVER

@@ -18,6 +18,7 @@ import wire
 from faye_ws import Client, ConnectionClosed
 from faye_ws.connection import Connection
 from faye_ws.extensions import PermessageDeflate
+from faye_ws.runtime import link
 from serving import DEADLINE, Serving, handshake, wait_for
 
 connect = serving.connect
@@ -300,10 +301,13 @@ def test_a_reader_who_is_too_slow_for_our_close_gets_no_holes_and_no_clean_end(
     assert 5000 < len(received) < NUMBERS
 
 
-def test_a_peer_that_leaves_messages_which_nobody_receives_is_noticed(open_ends: Open) -> None:
+def test_a_peer_that_leaves_messages_which_nobody_receives_is_noticed(
+    open_ends: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_LOOK", 0.1)
     ends = open_ends()
     numbers = [str(number) for number in range(100_000)]
-    sender = ends.send_more(*[ends.frame(wire.TEXT, number.encode()) for number in numbers])
+    sender = ends.send_more(*[ends.frame(serving.TEXT, number.encode()) for number in numbers])
     wait_for(lambda: ends.ws._stalled, "the peer has to wait")
     sender.kill()
     ends.peer.close()
@@ -316,13 +320,16 @@ def test_a_peer_that_leaves_messages_which_nobody_receives_is_noticed(open_ends:
     assert received == numbers[: len(received)]
 
 
-def test_a_peer_that_leaves_while_we_pause_is_heard_to_its_end(open_ends: Open) -> None:
+def test_a_peer_that_leaves_while_we_pause_is_heard_to_its_end(
+    open_ends: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_LOOK", 0.1)
     ends = open_ends()
     heard: list[str] = []
     ends.ws.on("message", lambda event: heard.append(event.data))
     ends.ws.pause()
     for number in range(10):
-        ends.peer.sendall(ends.frame(wire.TEXT, str(number).encode()))
+        ends.peer.sendall(ends.frame(serving.TEXT, str(number).encode()))
     ends.peer.close()
     with pytest.raises(TimeoutError):
         ends.ws.wait_closed(1.5)
