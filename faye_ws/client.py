@@ -10,6 +10,7 @@ import gevent
 from .connection import Connection
 from .constants import (
     DEFAULT_CLOSE_TIMEOUT,
+    DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_MAX_BACKLOG,
     DEFAULT_MAX_LENGTH,
     DEFAULT_PING_TIMEOUT,
@@ -28,9 +29,6 @@ from .runtime.proxies import ProxyOption
 from .runtime.reactor import Reactor
 from .runtime.seconds import check_seconds
 from .runtime.tls import TLSOptions
-
-# Seconds for names, TCP, TLS and the opening handshake together, as in websockets.
-DEFAULT_CONNECT_TIMEOUT = 10.0
 
 
 class Client(Connection):

@@ -47,6 +47,8 @@ MAX_HEADER_FIELDS = 100
 MAX_INTERIM_RESPONSES = 16
 # Bytes that may wait for a peer that does not read before `send` waits.
 DEFAULT_MAX_BACKLOG = 2**20
+# Seconds for names, TCP, TLS and the opening handshake together, as in websockets.
+DEFAULT_CONNECT_TIMEOUT = 10.0
 # Seconds the closing handshake may take, as in ws (Node).
 DEFAULT_CLOSE_TIMEOUT = 30.0
 # Seconds a peer may stay silent after a ping, as in websockets.

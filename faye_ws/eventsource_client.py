@@ -7,59 +7,46 @@ One greenlet connects, reads, and calls the listeners, so a listener that blocks
 iteration that takes its time, keeps the stream waiting, and in the end the server. HTTP is
 that of `requests`.
 
-The law of this file: nothing of the stream is lost between two connections, if the server
+Invariants: nothing of the stream is lost between two connections, if the server
 remembers what came after the last event ID. What will fail for ever is not tried again.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import gevent
-from gevent.queue import Empty, Queue
+from gevent import GreenletExit
 from greenlet import getcurrent
 
-from .constants import DEFAULT_MAX_LENGTH, ReadyState
-from .driver.http import Headers
+from .constants import DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_LENGTH, ReadyState
 from .errors import EventStreamError, EventStreamLost
 from .event_stream.format import check_field
+from .event_stream.header import is_event_stream_type
 from .event_stream.parser import EventTooLong, Parser, StreamEvent
 from .events import ErrorEvent, Event, EventTarget, StreamMessageEvent, event_handler, logger
+from .eventsource_request import REQUEST_OPTIONS, StreamRequest
 from .runtime.adapter import IS_INSTALLED
 from .runtime.handing_over import hand_over
 from .runtime.reactor import current_reactor
 from .runtime.seconds import check_seconds
 from .runtime.waiting import WaitQueue
 
-if IS_INSTALLED:
-    import requests
-    from requests.adapters import HTTPAdapter
-    from requests.exceptions import ConnectionError as RequestsConnectionError
-    from requests.exceptions import RequestException, SSLError, Timeout
-    from urllib3.exceptions import HTTPError
-
-    from .runtime.adapter import CooperativeAdapter
-
 _T = TypeVar("_T")
 
-_DEFAULT_HEADERS = {
-    "Accept": "text/event-stream",
-    "Cache-Control": "no-cache",
-    # A compressed stream tends to come late.
-    "Accept-Encoding": "identity",
-}
 # Answers after which a server may come round. Browsers give up after any but 200; a script has
 # nobody who would reload the page when the server has restarted.
 _PASSING_STATUSES = frozenset((408, 425, 429, 500, 502, 503, 504))
 # The server's own events, however they are called, are not among these.
 _OWN_TYPES = frozenset(("open", "error"))
-_READ_SIZE = 2**16
+# Events that wait for whoever iterates, before the server has to.
 _MAX_QUEUE = 4
-# Seconds that connecting may take.
-_CONNECT_TIMEOUT = 10.0
 _LONGEST_DELAY = 60.0
+# Seconds that a listener has to end after `close()` has killed it, before that goes on.
+_CLOSE_GRACE = 1.0
 
 
 class EventSourceClient(EventTarget):
@@ -82,10 +69,13 @@ class EventSourceClient(EventTarget):
         last_event_id: where to begin, as of a stream before.
         retry: seconds between a connection and the next, at least; the server may set it, too.
             From failure to failure they double, up to a minute.
+        connect_timeout: how many seconds it may take from connecting until the head of the
+            response is there; after a redirect they begin again.
         timeout: seconds of silence after which a connection counts as lost; None for never.
         session: a `requests.Session` with your authentication, proxies, cookies, adapters.
         method, data, json, params, auth, cookies, proxies, verify, cert: as of
-            `requests.request`.
+            `requests.request`. A redirect to another origin carries nothing of all this but
+            `verify`, `proxies` and the cookies that the session has for it.
         max_length: bytes that a line, or the data of an event, may have.
 
     Raises:
@@ -116,6 +106,7 @@ class EventSourceClient(EventTarget):
         headers: Mapping[str, str] | None = None,
         last_event_id: str = "",
         retry: float = 3.0,
+        connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
         timeout: float | None = 300.0,
         session: Any = None,
         method: str = "GET",
@@ -125,29 +116,30 @@ class EventSourceClient(EventTarget):
         super().__init__()
         if not IS_INSTALLED:
             raise ImportError("EventSource.Client needs requests: pip install faye_ws[eventsource]")
-        unknown = options.keys() - _REQUEST_OPTIONS
+        unknown = options.keys() - REQUEST_OPTIONS
         if unknown:
             raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
         self.url = url
         self.last_event_id = check_field("id", last_event_id)
         self.retry = check_seconds("retry", retry)
         self.status_code: int | None = None
-        self._timeout = None if timeout is None else check_seconds("timeout", timeout)
-        self._session = _cooperate(session)
-        self._method = method
-        self._headers = {**_DEFAULT_HEADERS, **(headers or {})}
+        self._request = StreamRequest(
+            url,
+            method,
+            headers or {},
+            session,
+            check_seconds("connect_timeout", connect_timeout),
+            None if timeout is None else check_seconds("timeout", timeout),
+            options,
+        )
         self._max_length = max_length
-        self._options = options
-        # The URL and the headers are checked now, not when it is too late to say so.
-        requests.Request(method, url, headers=self._headers).prepare()
-        _check_headers(self._headers)
         self._state = ReadyState.CONNECTING
         self._failures = 0
         self._error: EventStreamError | None = None
-        self._response: Any = None
-        self._queue: Queue[StreamMessageEvent | None] = Queue(_MAX_QUEUE)
+        self._events: deque[StreamMessageEvent] = deque()
         self._is_iterated = False
         self._reactor = current_reactor()
+        # Who waits for an event, for room for one, or for the end.
         self._waiting = WaitQueue(self._reactor.hub)
         self._greenlet = gevent.spawn(self._run)
 
@@ -164,7 +156,6 @@ class EventSourceClient(EventTarget):
         Raises:
             EventStreamError: the server has given a final answer.
         """
-        self._is_iterated = True
         while (event := self._next(None)) is not None:
             yield event
 
@@ -175,24 +166,9 @@ class EventSourceClient(EventTarget):
             TimeoutError: none has come in time. None is lost either.
             EventStreamError: the stream is closed, so none will come.
         """
-        self._is_iterated = True
         event = self._next(timeout)
         if event is None:
             raise EventStreamError("the stream is closed", None)
-        return event
-
-    def _next(self, timeout: float | None) -> StreamMessageEvent | None:
-        if self._reactor.is_foreign():
-            return self._hand_over(lambda: self._next(timeout))
-        if self._state is ReadyState.CLOSED and self._queue.empty():
-            event = None
-        else:
-            try:
-                event = self._queue.get(timeout=timeout)
-            except Empty:
-                raise TimeoutError("no event has come") from None
-        if event is None and self._error is not None:
-            raise self._error
         return event
 
     def wait_closed(self, timeout: float | None = None) -> None:
@@ -202,26 +178,14 @@ class EventSourceClient(EventTarget):
             TimeoutError: it is not closed after `timeout` seconds.
             EventStreamError: the server has given a final answer.
         """
-        if self._reactor.is_foreign():
-            self._hand_over(lambda: self.wait_closed(timeout))
-            return
-        if not self._waiting.wait_until(lambda: self._state is ReadyState.CLOSED, timeout):
-            raise TimeoutError("the stream is not closed")
-        if self._error is not None:
-            raise self._error
+        self._hand_over(lambda: self._wait_closed(timeout))
 
     def close(self) -> None:
-        """End the stream, at once, whatever it is doing. Closing again does nothing."""
-        if self._state is ReadyState.CLOSED:
-            return
-        if self._reactor.is_foreign():
-            self._hand_over(self.close)
-            return
-        self._end(None)
-        me = getcurrent()
-        if me is not self._greenlet:
-            # The hub can't wait until the connection is closed, which takes no time.
-            self._greenlet.kill(block=me is not self._reactor.hub)
+        """End the stream, at once, whatever it is doing. Closing again does nothing.
+
+        A listener that waits for something is killed: it gets a `GreenletExit`.
+        """
+        self._hand_over(self._close)
 
     def __enter__(self) -> EventSourceClient:
         return self
@@ -229,18 +193,70 @@ class EventSourceClient(EventTarget):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    # What others ask for, in the thread of the hub
+
+    def _hand_over(
+        self, function: Callable[[], _T], give_back: Callable[[_T], object] | None = None
+    ) -> _T:
+        if self._reactor.is_foreign():
+            return hand_over(self._reactor, function, give_back=give_back)
+        return function()
+
+    def _next(self, timeout: float | None) -> StreamMessageEvent | None:
+        return self._hand_over(lambda: self._take_event(timeout), self._give_back)
+
+    def _take_event(self, timeout: float | None) -> StreamMessageEvent | None:
+        self._is_iterated = True
+        if not self._waiting.wait_until(lambda: bool(self._events) or self._is_closed(), timeout):
+            raise TimeoutError("no event has come")
+        if self._events:
+            event = self._events.popleft()
+            self._waiting.notify()
+            return event
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def _give_back(self, event: StreamMessageEvent | None) -> None:
+        if event is not None:
+            self._events.appendleft(event)
+            self._waiting.notify()
+
+    def _wait_closed(self, timeout: float | None) -> None:
+        if not self._waiting.wait_until(self._is_closed, timeout):
+            raise TimeoutError("the stream is not closed")
+        if self._error is not None:
+            raise self._error
+
+    def _close(self) -> None:
+        if self._is_closed():
+            return
+        # What was not asked for before it was closed, nobody wants any more.
+        self._events.clear()
+        self._end(None)
+        me = getcurrent()
+        if me is not self._greenlet:
+            # The hub can't wait until the connection is closed, which takes no time.
+            self._greenlet.kill(block=me is not self._reactor.hub, timeout=_CLOSE_GRACE)
+
+    def _is_closed(self) -> bool:
+        return self._state is ReadyState.CLOSED
+
+    def _end(self, error: EventStreamError | None) -> None:
+        self._state = ReadyState.CLOSED
+        self._error = error
+        self._waiting.notify()
+
     # The greenlet
 
     def _run(self) -> None:
         try:
-            while self._state is not ReadyState.CLOSED:
-                try:
-                    self._read_stream()
-                except EventStreamError as error:
-                    self._fail(error)
-                    return
-        except gevent.GreenletExit:
+            while not self._is_closed():
+                self._reconnect(self._read_stream())
+        except GreenletExit:
             """Closed from elsewhere."""
+        except EventStreamError as error:
+            self._fail(error)
         except Exception as error:
             # From requests, say for a redirect to what is no URL, or from what the user has
             # put into it. Whoever waits for the stream has to hear of it.
@@ -248,161 +264,110 @@ class EventSourceClient(EventTarget):
             failure.__cause__ = error
             self._fail(failure)
         finally:
-            for adapter in self._session.adapters.values():
-                if isinstance(adapter, CooperativeAdapter):
-                    adapter.close()
+            if not self._is_closed():
+                # A signal may raise its exception here as well as anywhere.
+                self._end(EventStreamError("the stream was interrupted", None))
 
-    def _read_stream(self) -> None:
-        """Read one connection to its end, and wait until it is time for the next.
+    def _read_stream(self) -> EventStreamLost:
+        """Read one connection to its end, and return why it has ended.
 
         Raises:
-            EventStreamError: there will be no next.
+            EventStreamError: there will be no other.
         """
         parser = Parser(self.last_event_id, self._max_length)
         try:
-            self._connect()
-            self._open()
-            while data := self._response.raw.read1(_READ_SIZE, decode_content=True):
+            origin = self._open()
+            while not self._is_closed() and (data := self._request.read()):
                 for event in parser.receive_data(data):
                     self.last_event_id = event.last_event_id
-                    self._deliver(event)
-                    if self._state is ReadyState.CLOSED:
-                        return
-                # The ID counts even if there was no event with it.
-                self.last_event_id = parser.last_event_id
-            reason: Exception = EventStreamLost("the server has ended the connection")
+                    self._deliver(event, origin)
+                    if self._is_closed():
+                        break
+                else:
+                    # The ID counts even if there was no event with it.
+                    self.last_event_id = parser.last_event_id
         except EventTooLong as error:
             raise EventStreamError(str(error), self.status_code) from error
         except EventStreamLost as error:
-            reason = error
-        except (RequestException, HTTPError, OSError) as error:
-            reason = _explain(error)
+            return error
         finally:
             if parser.retry is not None:
                 self.retry = parser.retry
-            if self._response is not None:
-                self._response.close()
-                self._response = None
-        self._reconnect(reason)
+            self._request.close()
+        return EventStreamLost("the server has ended the connection")
 
-    def _connect(self) -> None:
-        headers: dict[str, Any] = dict(self._headers)
-        if self.last_event_id:
-            # 9.2.4: "encoded as UTF-8".
-            headers["Last-Event-ID"] = self.last_event_id.encode()
-        self._response = self._session.request(
-            self._method,
-            self.url,
-            headers=headers,
-            stream=True,
-            timeout=(_CONNECT_TIMEOUT, self._timeout),
-            **self._options,
-        )
-        self.status_code = self._response.status_code
+    def _open(self) -> str:
+        """Connect, and return the origin of the stream."""
+        response = self._request.send(self.last_event_id)
+        self.status_code = response.status_code
         if self.status_code in _PASSING_STATUSES:
-            raise EventStreamLost(_describe(self._response))
+            raise EventStreamLost(_describe(response))
         if self.status_code != 200:
-            raise EventStreamError(_describe(self._response), self.status_code)
-        content_type = self._response.headers.get("Content-Type", "")
-        if content_type.partition(";")[0].strip().lower() != "text/event-stream":
-            said = f"the server sends no event stream, but {content_type or 'something'!r}"
+            raise EventStreamError(_describe(response), self.status_code)
+        # Fields of one name are joined by commas there, of which this takes account.
+        content_type = response.headers.get("Content-Type", "")
+        if not is_event_stream_type([content_type]):
+            said = f"the server sends no event stream, but {content_type[:100] or 'something'!r}"
             raise EventStreamError(said, self.status_code)
-
-    def _open(self) -> None:
         self._state = ReadyState.OPEN
         self._failures = 0
-        self.dispatch_event(Event("open", self))
+        self._call_listeners(Event("open", self))
+        return _origin_of(response.url)
 
-    def _deliver(self, event: StreamEvent) -> None:
-        message = StreamMessageEvent(
-            event.type, self, event.data, event.last_event_id, _origin_of(self._response.url)
-        )
+    def _deliver(self, event: StreamEvent, origin: str) -> None:
+        message = StreamMessageEvent(event.type, self, event.data, event.last_event_id, origin)
         if self._has_listener(event.type):
-            self.dispatch_event(message)
+            self._call_listeners(message)
         elif self._is_iterated or not self._hears_events():
             # Here the stream waits for whoever iterates.
-            self._queue.put(message)
+            self._waiting.wait_until(self._has_room, None)
+            self._events.append(message)
+            self._waiting.notify()
+
+    def _has_room(self) -> bool:
+        return len(self._events) < _MAX_QUEUE
 
     def _hears_events(self) -> bool:
         return any(entry[0] not in _OWN_TYPES for entry in self._listeners)
 
-    def _reconnect(self, reason: Exception) -> None:
-        if self._state is ReadyState.CLOSED:
+    def _reconnect(self, reason: EventStreamLost) -> None:
+        """Say that the connection is lost, and wait until it is time for the next."""
+        if self._is_closed():
             return
         self._state = ReadyState.CONNECTING
         logger.debug("an event stream is lost: %s", reason)
-        self.dispatch_event(ErrorEvent("error", self, reason))
+        self._call_listeners(ErrorEvent("error", self, reason))
         # `retry` is the least: by chance longer, so that clients do not all come back at once.
         longest = max(self.retry, _LONGEST_DELAY)
         delay = min(self.retry * 2 ** min(self._failures, 16), longest)
         self._failures += 1
-        gevent.sleep(min(delay * random.uniform(1.0, 1.5), longest))
+        if not self._is_closed():
+            gevent.sleep(min(delay * random.uniform(1.0, 1.5), longest))
 
     def _fail(self, error: EventStreamError) -> None:
-        if self._state is not ReadyState.CLOSED:
+        if not self._is_closed():
             self._end(error)
-            self.dispatch_event(ErrorEvent("error", self, error))
+            self._call_listeners(ErrorEvent("error", self, error))
 
-    def _end(self, error: EventStreamError | None) -> None:
-        self._state = ReadyState.CLOSED
-        self._error = error
-        while error is None and not self._queue.empty():
-            # What was not asked for before it was closed, nobody wants any more.
-            self._queue.get_nowait()
-        while not self._queue.full():
-            # For all that wait in an iteration.
-            self._queue.put_nowait(None)
-        self._waiting.notify()
+    # To listeners
+
+    def _call_listeners(self, event: Event) -> None:
+        self.dispatch_event(event)
+
+    def _listener_raised(self, error: BaseException) -> None:
+        if isinstance(error, GreenletExit):
+            logger.debug("a listener was killed")
+            if self._is_closed() and self._error is None:
+                # By `close()`, which means the whole greenlet.
+                raise error
+            return
+        logger.error("a listener raised", exc_info=error)
+        if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
+            self._reactor.hub.handle_error(self, type(error), error, error.__traceback__)
 
     def _check_type(self, type: str) -> None:
         if not isinstance(type, str) or not type:
             raise ValueError(f"not a type of events: {type!r}")
-
-    def _hand_over(self, function: Callable[[], _T]) -> _T:
-        return hand_over(self._reactor, function)
-
-
-_REQUEST_OPTIONS = frozenset(
-    ("data", "json", "params", "auth", "cookies", "proxies", "verify", "cert")
-)
-
-
-def _check_headers(headers: Mapping[str, Any]) -> None:
-    """Refuse what `requests` lets pass: a NUL, and what is not Latin-1."""
-    for name, value in headers.items():
-        # With None a header of the session is left out.
-        if value is not None:
-            Headers({name: value.decode("latin-1") if isinstance(value, bytes) else value})
-
-
-def _cooperate(session: Any) -> Any:
-    """Return a session that waits in the calling greenlet only, and shares all that is the
-    user's with the one given. Adapters of the user's own are left as they are."""
-    ours = requests.Session()
-    if session is not None:
-        ours = object.__new__(session.__class__)
-        ours.__dict__.update(session.__dict__)
-        ours.adapters = session.adapters.copy()
-    for prefix, adapter in list(ours.adapters.items()):
-        if type(adapter) is HTTPAdapter:
-            ours.adapters[prefix] = CooperativeAdapter(max_retries=adapter.max_retries)
-    return ours
-
-
-def _explain(error: Exception) -> EventStreamLost:
-    """Return what to make of a connection that can't be made, or is lost.
-
-    Raises:
-        EventStreamError: it can't be made later either.
-    """
-    if isinstance(error, SSLError) and "certificate" in str(error).lower():
-        raise EventStreamError(str(error), None) from error
-    transient = (RequestsConnectionError, Timeout, HTTPError, OSError)
-    if isinstance(error, RequestException) and not isinstance(error, transient[:2]):
-        raise EventStreamError(str(error), None) from error
-    lost = EventStreamLost(str(error))
-    lost.__cause__ = error
-    return lost
 
 
 def _describe(response: Any) -> str:

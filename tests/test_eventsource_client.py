@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,72 +18,18 @@ import pytest
 import requests
 from gevent import socket
 from gevent.pywsgi import WSGIServer
+from greenlet import greenlet
 
 import programs
 from certificates import Certificates
 from faye_ws import EventSource, EventStreamError, ReadyState, WebSocket
 from faye_ws.eventsource_client import EventSourceClient
+from stream_servers import FOREVER, HEAD, STOP, Script
 from test_opening import context_of
 
 DEADLINE = 15.0
 QUICK = {"retry": 0.02}
-
-
-class Script:
-    """A server that answers each connection with the next of its scripts.
-
-    A script is what to send, piece by piece; a number is a pause in seconds, None a reset.
-    The last one is used again. `heads` is what was asked.
-    """
-
-    def __init__(self, *scripts: list[Any], chunked: bool = False) -> None:
-        self.scripts = list(scripts)
-        self.heads: list[bytes] = []
-        self._chunked = chunked
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen()
-        self._greenlets = [gevent.spawn(self._accept)]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/feed?a=b"
-
-    def _accept(self) -> None:
-        while True:
-            sock, _ = self._listener.accept()
-            self._greenlets.append(gevent.spawn(self._answer, sock))
-
-    def _answer(self, sock: Any) -> None:
-        with sock:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += sock.recv(65536)
-            self.heads.append(head)
-            script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-            try:
-                for piece in script:
-                    if piece is None:
-                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1" + bytes(7))
-                        return
-                    if isinstance(piece, bytes):
-                        sock.sendall(piece)
-                    else:
-                        gevent.sleep(piece)
-            except OSError:
-                """The client has had enough."""
-
-    def __enter__(self) -> Script:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        gevent.killall(self._greenlets)
-        self._listener.close()
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-STOP = [b"HTTP/1.1 204 No Content\r\n\r\n"]
-FOREVER = [HEAD, 1000]
+CHUNKED = HEAD.replace(b"Connection", b"Transfer-Encoding: chunked\r\nConnection")
 
 
 def hear(url: str, **options: Any) -> tuple[list[tuple[str, str, str]], EventStreamError]:
@@ -208,6 +156,9 @@ def test_answers_that_pass_are_waited_out(status: int) -> None:
         (b"x bogus", False),
         (b"text/event-streams", False),
         (b"text/html", False),
+        (b"text/html, text/event-stream", True),
+        (b"text/html\r\nContent-Type: text/event-stream", True),
+        (b"text/event-stream\r\nContent-Type: text/html", False),
     ],
 )
 def test_only_event_streams_are_read(content_type: bytes, is_stream: bool) -> None:
@@ -460,6 +411,7 @@ if "patched" in sys.argv:
     from gevent import monkey; monkey.patch_all()
 import gevent
 from gevent.pywsgi import WSGIServer
+from greenlet import greenlet
 from faye_ws import EventSource
 
 def app(environ, start_response):
@@ -502,6 +454,8 @@ except ImportError as error:
         {"retry": 0},
         {"retry": "1"},
         {"timeout": -1},
+        {"connect_timeout": 0},
+        {"connect_timeout": None},
         {"last_event_id": "a\nb"},
         {"last_event_id": 1},
         {"headers": {"X": "a\r\nb"}},
@@ -529,3 +483,222 @@ def test_nothing_is_left_of_streams_that_are_over() -> None:
             while len(os.listdir("/proc/self/fd")) > before:
                 gevent.sleep(0.01)
 
+
+HOSTILE: dict[str, list[Any]] = {
+    "no HTTP": [b"\0\xff" * 1000],
+    "no head": [b"HTTP/1.1 200 OK\r\nContent-Ty"],
+    "too many fields": [b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000 + b"\r\n"],
+    "a line without an end": [b"HTTP/1.1 200 OK\r\nA: " + b"x" * 2**20],
+    "no number of bytes": [CHUNKED, b"xyz\r\ndata: a\r\n"],
+    "less than no bytes": [CHUNKED, b"-9\r\ndata: a\n\n"],
+    "a size without an end": [CHUNKED, b"1" * 2**17],
+    "the middle of a chunk": [CHUNKED, b"100\r\ndata: a\n\n"],
+    "no end of chunks": [CHUNKED, b"9\r\ndata: a\n\n\r\n"],
+    "less than it said": [HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 99\r\n\r\n"), b"data"],
+    "no gzip": [HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"), b"data: a\n\n"],
+    "a reset": [HEAD, b"data: a\n\nda", None],
+    "a reset at once": [None],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("script", HOSTILE.values(), ids=HOSTILE)
+def test_a_broken_response_is_a_lost_connection(
+    script: list[Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    lost: list[str] = []
+    with Script(script, script, [HEAD, b"data: at last\n\n"], STOP) as server:
+        es = EventSourceClient(server.url, **QUICK)
+        es.on("error", lambda event: lost.append(event.message))
+        said = [event.data for event in iterate_until_end(es)]
+    assert said[-1] == "at last"
+    assert len(lost) == 4
+    assert all(lost)
+    assert capfd.readouterr().err == ""
+
+
+def iterate_until_end(es: EventSourceClient) -> Iterator[Any]:
+    """Iterate over what comes before the final answer."""
+    with pytest.raises(EventStreamError, match="204"):
+        yield from es
+
+
+def test_a_response_without_a_body_is_an_end_like_any_other() -> None:
+    with Script([HEAD], STOP) as server:
+        assert hear(server.url, method="HEAD")[1].status == 204
+        assert server.heads[0].startswith(b"HEAD ")
+
+
+@pytest.mark.parametrize("moment", [*HOSTILE, "connecting", "open", "reading", "redirect"])
+def test_nothing_is_left_after_close(moment: str) -> None:
+    scripts = {
+        **HOSTILE,
+        "connecting": [1000],
+        "open": FOREVER,
+        "reading": [HEAD, b"data: a\n\n" * 100, 1000],
+        "redirect": [b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n", 1000],
+    }
+
+    def visit() -> None:
+        with EventSourceClient(server.url, **QUICK) as es:
+            errors.append(es)
+            gevent.sleep(0.05)
+
+    errors: list[Any] = []
+    with Script(scripts[moment]) as server:
+        visit()
+        forget(server)
+        before = os.listdir("/proc/self/fd"), count_greenlets()
+        for _ in range(5):
+            visit()
+        # What was said of it is kept, and what that refers to: no connection.
+        forget(server)
+        with gevent.Timeout(DEADLINE):
+            while len(os.listdir("/proc/self/fd")) > len(before[0]):
+                gevent.sleep(0.01)
+        assert count_greenlets() <= before[1]
+
+
+def forget(server: Script) -> None:
+    """End the conversations of a server."""
+    gevent.killall(server._greenlets[1:])
+    del server._greenlets[1:]
+    gevent.sleep(0)
+
+
+def count_greenlets() -> int:
+    """Return how many greenlets live."""
+    gc.collect()
+    return sum(isinstance(it, greenlet) and bool(it) for it in gc.get_objects())
+
+
+# Those who wait
+
+
+def test_all_who_wait_hear_of_the_end() -> None:
+    with Script(FOREVER) as server:
+        es = EventSourceClient(server.url)
+        iterating = [gevent.spawn(list, es) for _ in range(10)]
+        closing = [gevent.spawn(es.wait_closed) for _ in range(10)]
+        receiving = [gevent.spawn(pytest.raises, EventStreamError, es.receive) for _ in range(10)]
+        gevent.sleep(0.05)
+        es.close()
+        waiting = [*iterating, *closing, *receiving]
+        assert len(gevent.joinall(waiting, timeout=DEADLINE)) == 30
+        assert [greenlet.get() for greenlet in iterating] == [[]] * 10
+
+
+def test_all_who_wait_hear_of_a_final_answer() -> None:
+    with Script([HEAD, 0.1, b"data: a\n\n"], STOP) as server:
+        es = EventSourceClient(server.url, **QUICK)
+        waiting = [gevent.spawn(pytest.raises, EventStreamError, list, es) for _ in range(10)]
+        assert len(gevent.joinall(waiting, timeout=DEADLINE)) == 10
+        assert all(greenlet.successful() for greenlet in waiting)
+
+
+def test_an_event_goes_to_one_who_waits_and_none_is_lost() -> None:
+    events = b"".join(b"data: %d\n\n" % number for number in range(100))
+    heard: list[int] = []
+    with Script([HEAD, 0.05, events], STOP) as server:
+        es = EventSourceClient(server.url, **QUICK)
+
+        def receive() -> None:
+            for event in iterate_until_end(es):
+                heard.append(int(event.data))
+                gevent.sleep(0)
+
+        gevent.joinall([gevent.spawn(receive) for _ in range(7)], timeout=DEADLINE)
+    assert sorted(heard) == list(range(100))
+
+
+def test_it_can_be_referenced_weakly() -> None:
+    with Script(FOREVER) as server:
+        room = weakref.WeakSet([EventSourceClient(server.url)])
+        (es,) = room
+        es.close()
+        del es
+        gc.collect()
+        assert not room
+
+
+# Listeners that block, or raise what is not theirs
+
+
+@pytest.mark.parametrize("type", ["open", "message", "error"])
+def test_closing_does_not_wait_for_a_listener_that_blocks(type: str) -> None:
+    ended: list[type[BaseException]] = []
+    heard: list[str] = []
+    blocked = gevent.event.Event()
+
+    def block(event: Any) -> None:
+        blocked.set()
+        try:
+            gevent.sleep(1000)
+        except BaseException as error:
+            ended.append(error.__class__)
+            raise
+
+    with Script([HEAD, b"data: a\n\ndata: b\n\n", 0.1]) as server:
+        es = EventSourceClient(server.url, retry=1000, timeout=1000)
+        es.on(type, block)
+        es.on(type, lambda event: heard.append(event.type))
+        assert blocked.wait(DEADLINE)
+        with gevent.Timeout(DEADLINE):
+            es.close()
+        assert ended == [gevent.GreenletExit]
+        assert es._greenlet.dead
+        es.wait_closed(0)
+    assert heard == []
+
+
+def test_closing_does_not_wait_for_a_listener_that_will_not_end() -> None:
+    blocked, over = gevent.event.Event(), gevent.event.Event()
+
+    def block(event: Any) -> None:
+        blocked.set()
+        try:
+            gevent.sleep(1000)
+        except gevent.GreenletExit:
+            over.wait()
+
+    with Script([HEAD, b"data: a\n\ndata: b\n\n", 1000]) as server:
+        es = EventSourceClient(server.url, retry=1000)
+        es.on("message", block)
+        assert blocked.wait(DEADLINE)
+        with gevent.Timeout(DEADLINE):
+            es.close()
+        over.set()
+        es._greenlet.join(DEADLINE)
+        assert es._greenlet.dead
+        assert len(server.heads) == 1
+
+
+def test_a_listener_may_end_itself() -> None:
+    heard: list[str] = []
+
+    def leave(event: Any) -> None:
+        raise gevent.GreenletExit
+
+    with Script([HEAD, b"data: 1\n\ndata: 2\n\n"], STOP) as server:
+        es = EventSourceClient(server.url, **QUICK)
+        for type in ("open", "message", "error"):
+            es.on(type, leave)
+        es.on("message", lambda event: heard.append(event.data))
+        with pytest.raises(EventStreamError, match="204"):
+            es.wait_closed(DEADLINE)
+    assert heard == ["1", "2"]
+
+
+@pytest.mark.parametrize("type", ["open", "message", "error"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_program_reaches_its_main_greenlet(
+    type: str, error: type[BaseException]
+) -> None:
+    def interrupt(event: Any) -> None:
+        raise error
+
+    server = Script([HEAD, b"data: 1\n\n"], [1000])
+    with server, EventSourceClient(server.url, retry=1000) as es:
+        es.once(type, interrupt)
+        with pytest.raises(error), gevent.Timeout(DEADLINE):
+            es.wait_closed()

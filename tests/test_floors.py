@@ -45,6 +45,7 @@ FLOORS = {
     "faye_ws.reconnecting": 6,
     "faye_ws.eventsource": 6,
     "faye_ws.eventsource_client": 6,
+    "faye_ws.eventsource_request": 6,
     "faye_ws.history": 6,
     "faye_ws.cli": 7,
     "faye_ws.__main__": 7,

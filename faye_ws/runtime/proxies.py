@@ -69,18 +69,23 @@ def choose_proxy(option: ProxyOption, address: Address) -> Proxy | None:
         return None
     if option is None:
         url = _from_environment(address)
-        return None if url is None else _parse(url, (), None)
+        return None if url is None else parse_proxy(url)
     if isinstance(option, str):
-        return _parse(option, (), None)
+        return parse_proxy(option)
     if not isinstance(option, Mapping) or "origin" not in option:
         raise TypeError("proxy must be False, a URL, or a mapping with an origin")
     unknown = option.keys() - _KEYS
     if unknown:
         raise TypeError(f"unknown options of proxy: {', '.join(sorted(map(str, unknown)))}")
-    return _parse(option["origin"], option.get("headers") or (), option.get("tls"))
+    return parse_proxy(option["origin"], option.get("headers") or (), option.get("tls"))
 
 
-def _parse(url: str, headers: HeaderFields, tls: Any) -> Proxy:
+def parse_proxy(url: str, headers: HeaderFields = (), tls: Any = None) -> Proxy:
+    """Return the proxy that a URL names.
+
+    Raises:
+        TypeError, ValueError: it names none, or something does not go with it.
+    """
     # As in other programs, a bare host and port is a proxy that speaks HTTP.
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:

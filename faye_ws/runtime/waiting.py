@@ -58,3 +58,13 @@ class WaitQueue:
                 waiter.switch(None)
             else:
                 self._hub.loop.run_callback(waiter.switch, None)
+
+
+def give_turn(hub: Hub) -> None:
+    """Let a hub do what is to be done, once: also what sockets and timers wait for.
+
+    `gevent.sleep(0)` lets other greenlets run, but comes back before the hub looks at those.
+    """
+    timer: Any = hub.loop.timer(0.0)
+    with timer:
+        hub.wait(timer)
