@@ -238,9 +238,9 @@ class Client(Connection):
 
     def forget(self) -> None:
         """Let go of the connection, or of the way to it."""
-        if self._connecting is not None:
+        if self._connecting is not None and not self._is_foreign():
             self._connecting.kill(block=False)
-            self._connecting = None
+        self._connecting = None
         super().forget()
 
     def _finish(self, close: Close) -> None:

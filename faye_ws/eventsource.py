@@ -347,7 +347,8 @@ class EventSource(Announcer):
         """Take note that nobody will read what has not been written."""
         self._queue.clear()
         self._backlog = 0
-        if self._presence is not None:
+        if self._presence is not None and self._given != NEVER:
+            # The server is not left writing what nobody reads.
             self._presence.cut()
         self._end()
 
@@ -383,9 +384,9 @@ class EventSource(Announcer):
             self._taken = taken
             self._given = now
         else:
-            self._given = NEVER
             logger.debug("a client that takes nothing is dropped")
             self._left()
+            self._given = NEVER
 
     def _look(self) -> None:
         """Look whether the client is there, where it can't be watched."""

@@ -22,7 +22,7 @@ import gevent
 from gevent import GreenletExit
 from greenlet import getcurrent
 
-from .constants import DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_LENGTH, ReadyState
+from .constants import DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_LENGTH, NEVER, ReadyState
 from .errors import EventStreamError, EventStreamLost
 from .event_stream.format import check_field
 from .event_stream.header import is_event_stream_type
@@ -30,9 +30,9 @@ from .event_stream.parser import EventTooLong, Parser, StreamEvent
 from .events import ErrorEvent, Event, EventTarget, StreamMessageEvent, event_handler, logger
 from .eventsource_request import REQUEST_OPTIONS, StreamRequest
 from .runtime.adapter import IS_INSTALLED
-from .runtime.handing_over import hand_over
-from .runtime.reactor import current_reactor
-from .runtime.seconds import check_seconds
+from .runtime.background import place_of_client
+from .runtime.handing_over import HubGone, hand_over
+from .runtime.seconds import check_seconds, deadline_after
 from .runtime.waiting import WaitQueue
 
 _T = TypeVar("_T")
@@ -47,6 +47,9 @@ _MAX_QUEUE = 4
 _LONGEST_DELAY = 60.0
 # Seconds that a listener has to end after `close()` has killed it, before that goes on.
 _CLOSE_GRACE = 1.0
+
+_NO_EVENT = "no event has come"
+_NOT_CLOSED = "the stream is not closed"
 
 
 class EventSourceClient(EventTarget):
@@ -138,10 +141,19 @@ class EventSourceClient(EventTarget):
         self._error: EventStreamError | None = None
         self._events: deque[StreamMessageEvent] = deque()
         self._is_iterated = False
-        self._reactor = current_reactor()
+        self._reactor, self._thread = place_of_client()
         # Who waits for an event, for room for one, or for the end.
         self._waiting = WaitQueue(self._reactor.hub)
-        self._greenlet = gevent.spawn(self._run)
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        if not self._reactor.is_foreign():
+            self._begin()
+        elif not self._reactor.post(self._begin):
+            raise RuntimeError("the process ends, so no stream can begin")
+
+    def _begin(self) -> None:
+        if not self._is_closed():
+            self._reactor.members.add(self)
+            self._greenlet = gevent.spawn(self._run)
 
     @property
     def ready_state(self) -> ReadyState:
@@ -178,14 +190,22 @@ class EventSourceClient(EventTarget):
             TimeoutError: it is not closed after `timeout` seconds.
             EventStreamError: the server has given a final answer.
         """
-        self._hand_over(lambda: self._wait_closed(timeout))
+        deadline = deadline_after(timeout)
+        if self._reactor.is_foreign():
+            self._hand_over(lambda: self._wait_closed(None), deadline, _NOT_CLOSED)
+        else:
+            self._wait_closed(timeout)
 
     def close(self) -> None:
         """End the stream, at once, whatever it is doing. Closing again does nothing.
 
-        A listener that waits for something is killed: it gets a `GreenletExit`.
+        A listener that waits for something in the hub of the stream is killed: it gets a
+        `GreenletExit`.
         """
-        self._hand_over(self._close)
+        if self._reactor.is_foreign():
+            self._hand_over(self._close)
+        else:
+            self._close()
 
     def __enter__(self) -> EventSourceClient:
         return self
@@ -196,19 +216,34 @@ class EventSourceClient(EventTarget):
     # What others ask for, in the thread of the hub
 
     def _hand_over(
-        self, function: Callable[[], _T], give_back: Callable[[_T], object] | None = None
+        self,
+        function: Callable[[], _T],
+        deadline: float = NEVER,
+        failure: str = "",
+        give_back: Callable[[_T], object] | None = None,
     ) -> _T:
-        if self._reactor.is_foreign():
-            return hand_over(self._reactor, function, give_back=give_back)
-        return function()
+        """Call a function in the hub of the stream, and return what it returns."""
+        try:
+            return hand_over(
+                self._reactor, function, deadline=deadline, failure=failure, give_back=give_back
+            )
+        except HubGone:
+            # The stream has ended with its hub, so nothing will wait now.
+            self.forget()
+            return function()
 
     def _next(self, timeout: float | None) -> StreamMessageEvent | None:
-        return self._hand_over(lambda: self._take_event(timeout), self._give_back)
+        deadline = deadline_after(timeout)
+        if not self._reactor.is_foreign():
+            return self._take_event(timeout)
+        return self._hand_over(
+            lambda: self._take_event(None), deadline, _NO_EVENT, self._give_back
+        )
 
     def _take_event(self, timeout: float | None) -> StreamMessageEvent | None:
         self._is_iterated = True
         if not self._waiting.wait_until(lambda: bool(self._events) or self._is_closed(), timeout):
-            raise TimeoutError("no event has come")
+            raise TimeoutError(_NO_EVENT)
         if self._events:
             event = self._events.popleft()
             self._waiting.notify()
@@ -224,7 +259,7 @@ class EventSourceClient(EventTarget):
 
     def _wait_closed(self, timeout: float | None) -> None:
         if not self._waiting.wait_until(self._is_closed, timeout):
-            raise TimeoutError("the stream is not closed")
+            raise TimeoutError(_NOT_CLOSED)
         if self._error is not None:
             raise self._error
 
@@ -235,7 +270,7 @@ class EventSourceClient(EventTarget):
         self._events.clear()
         self._end(None)
         me = getcurrent()
-        if me is not self._greenlet:
+        if self._greenlet is not None and me is not self._greenlet:
             # The hub can't wait until the connection is closed, which takes no time.
             self._greenlet.kill(block=me is not self._reactor.hub, timeout=_CLOSE_GRACE)
 
@@ -245,7 +280,23 @@ class EventSourceClient(EventTarget):
     def _end(self, error: EventStreamError | None) -> None:
         self._state = ReadyState.CLOSED
         self._error = error
+        self._reactor.members.discard(self)
         self._waiting.notify()
+
+    # For the reactor
+
+    def leave(self) -> None:
+        """End the stream, since the process ends."""
+        if not self._is_closed():
+            self._end(None)
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+
+    def forget(self) -> None:
+        """Let go of the stream, which belongs to another process, or to nobody."""
+        self._state = ReadyState.CLOSED
+        if self._greenlet is not None and not self._reactor.is_foreign():
+            self._greenlet.kill(block=False)
 
     # The greenlet
 
@@ -352,7 +403,10 @@ class EventSourceClient(EventTarget):
     # To listeners
 
     def _call_listeners(self, event: Event) -> None:
-        self.dispatch_event(event)
+        if self._thread is None:
+            self.dispatch_event(event)
+        else:
+            self._thread.call(self._reactor, self.dispatch_event, event)
 
     def _listener_raised(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
@@ -363,7 +417,9 @@ class EventSourceClient(EventTarget):
             return
         logger.error("a listener raised", exc_info=error)
         if isinstance(error, (KeyboardInterrupt, SystemExit, SystemError)):
-            self._reactor.hub.handle_error(self, type(error), error, error.__traceback__)
+            if self._thread is not None:
+                raise error
+            self._reactor.hub.handle_system_error(type(error), error, error.__traceback__)
 
     def _check_type(self, type: str) -> None:
         if not isinstance(type, str) or not type:

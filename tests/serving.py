@@ -361,7 +361,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
         # The test is over, so nobody is going to answer anything any more.
         monkeypatch.setattr(dispatcher, "_END_GRACE", 0.0)
         serving.stop()
-        wait_for(serving.is_idle, "all connections are gone")
+        wait_for(serving.is_idle, current_reactor().members)
         assert current_reactor().heartbeat._order == []
         assert serving.errors.text == ""
         wait_for(lambda: count_descriptors() <= before, "all descriptors are closed")

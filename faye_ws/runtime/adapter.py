@@ -23,6 +23,7 @@ from ..driver.socks import SocksTunnel
 from ..errors import HandshakeError
 from .connector import connect_tcp, find_address, open_tunnel
 from .proxies import Proxy, parse_proxy
+from .sockets import keep_from_children
 
 try:
     from requests.adapters import HTTPAdapter
@@ -249,7 +250,9 @@ if IS_INSTALLED:
 
 
 def _take(sock: Any) -> _Socket:
-    return _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+    ours = _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+    keep_from_children(ours)
+    return ours
 
 
 def _make_pools(socks: Proxy | None = None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ..constants import ReadyState
 from ..driver.base import Driver
 from ..driver.proxy import Tunnel
 from ..driver.socks import SocksTunnel
+from .sockets import ClientSocket
 from .tls import TLSSettings, TLSSocket
 
 _T = TypeVar("_T")
@@ -35,7 +36,7 @@ def connect_tcp(host: str, port: int, source_address: tuple[str, int] | None) ->
     """
     failure: OSError | None = None
     for family, kind, proto, _, address in _look_up(host, port):
-        sock = _socket.socket(family, kind, proto)
+        sock = ClientSocket(family, kind, proto)
         try:
             sock.settimeout(0.0)
             if source_address is not None:
@@ -99,7 +100,7 @@ def connect_unix(path: str) -> Any:
     except BaseException:
         sock.close()
         raise
-    plain = _socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+    plain = ClientSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     plain.settimeout(0.0)
     return plain
 

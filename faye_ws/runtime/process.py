@@ -23,6 +23,7 @@ from greenlet import getcurrent
 
 from . import background
 from .reactor import Reactor, all_reactors, find_hub
+from .sockets import close_copies_after_fork
 from .threads import forget_calls_after_fork
 
 # Seconds that peers have to answer when the process ends; as pywsgi gives to requests.
@@ -107,6 +108,7 @@ def _wait_for_peers(sleep: Callable[[float], Any]) -> None:
 
 
 def _begin_anew_after_fork() -> None:
+    close_copies_after_fork()
     for reactor in all_reactors():
         reactor.begin_anew()
     background.forget_background_after_fork()

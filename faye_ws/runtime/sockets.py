@@ -6,6 +6,7 @@ import _socket
 import select
 import struct
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,30 @@ _LEFT = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 _TCP_INFO: int | None = getattr(_socket, "TCP_INFO", None)
 _ACKNOWLEDGED = slice(120, 128)
 _NO_LINGERING = struct.pack("ii", 1, 0)
+
+# The sockets of clients, which a child of the process has copies of.
+_clients: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+class ClientSocket(_socket.socket):
+    """A plain socket of a client. A child of this process closes its copy."""
+
+    __slots__ = ("__weakref__",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _clients.add(self)
+
+
+def keep_from_children(sock: Any) -> None:
+    """See to it that a child of this process closes its copy of a socket of gevent's."""
+    _clients.add(sock._sock)
+
+
+def close_copies_after_fork() -> None:
+    """Close a child's copies of its parent's sockets, without a word to the peers."""
+    for sock in list(_clients):
+        _socket.socket.close(sock)
 
 
 def has_left(descriptor: int) -> bool:
