@@ -38,11 +38,8 @@ Environ = dict[str, Any]
 
 CHUNK = "x" * 2**14
 TICK = 0.1
-# How a server that does not see to it itself is stopped politely: by an exit of the interpreter.
-LINE = """
-for number in (signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, lambda *_: sys.exit(0))
-"""
+# How a server that does not see to it itself is stopped politely.
+LINE = "faye_ws.stop_on_signals()"
 
 _given = json.loads(os.environ.get("CAMPAIGN_OPTIONS", "{}"))
 

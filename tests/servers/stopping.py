@@ -8,7 +8,6 @@ waits in the view, `/ticks` is sent to all the time. Event streams: `/idle` and 
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any
 
 import gevent
 
+import faye_ws
 from faye_ws import ConnectionClosed, EventSource, WebSocket
 
 
@@ -46,11 +46,8 @@ def tick(connection: WebSocket | EventSource) -> None:
 
 def main() -> None:
     name, *tls = sys.argv[1:]
-    # The one line: TERM and HUP end the process as an exit does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(0))
-    # A shell has its background jobs ignore INT, and they would inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Also where a shell has its background jobs ignore INT, which they would inherit.
+    faye_ws.stop_on_signals()
     server: Any
     if name == "pywsgi":
         from gevent.pywsgi import WSGIServer
