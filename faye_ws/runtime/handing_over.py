@@ -59,7 +59,7 @@ def hand_over(
         HubGone: there is no such hub any more.
         TimeoutError: there is no result at the deadline.
     """
-    call = _Call(function, give_back)
+    call = _Call(reactor, function, give_back)
     hub = find_hub()
     if hub is not None and getcurrent() is hub:
         reactor.post(reactor.workers.run, call.run)
@@ -70,10 +70,10 @@ def hand_over(
         else:
             _wait_in_greenlet(reactor, call, hub, deadline)
     except BaseException:
-        if not call.give_up(reactor):
-            call.return_value(reactor)
+        if not call.give_up():
+            call.return_value()
         raise
-    if not call.is_answered and call.give_up(reactor):
+    if not call.is_answered and call.give_up():
         raise TimeoutError(failure)
     return call.result()
 
@@ -125,14 +125,19 @@ class _Call(Generic[_T]):
         "_function",
         "_give_back",
         "_greenlet",
+        "_reactor",
         "_value",
         "is_answered",
         "wake",
     )
 
     def __init__(
-        self, function: Callable[[], _T], give_back: Callable[[_T], object] | None
+        self,
+        reactor: Reactor,
+        function: Callable[[], _T],
+        give_back: Callable[[_T], object] | None,
     ) -> None:
+        self._reactor = reactor
         self._function = function
         self._give_back = give_back
         self._greenlet: greenlet | None = None
@@ -153,15 +158,26 @@ class _Call(Generic[_T]):
         if self._answer.locked():
             return
         self._greenlet = getcurrent()
-        value: Any = None
-        error: BaseException | None = None
         try:
-            value = self._function()
-        except BaseException as raised:
-            error = raised
+            value, error = self._try()
+        except (KeyboardInterrupt, SystemExit) as interrupt:
+            # A signal, which is for the main greenlet. If that goes on, so does this.
+            self._reactor.hub.handle_system_error(type(interrupt), interrupt)
+            value, error = None, InterruptedError("interrupted by a signal")
+            if self._reactor.is_leaving:
+                # Nothing is done twice: by now all is refused.
+                value, error = self._try()
         self._greenlet = None
         if not self._finish(value, error) and error is None and self._give_back is not None:
             self._give_back(value)
+
+    def _try(self) -> tuple[Any, BaseException | None]:
+        try:
+            return self._function(), None
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            return None, error
 
     def fail(self) -> None:
         """Answer that the hub is gone. From any thread."""
@@ -185,17 +201,17 @@ class _Call(Generic[_T]):
 
     # In the thread that calls
 
-    def give_up(self, reactor: Reactor) -> bool:
+    def give_up(self) -> bool:
         """Wait no more. Return False if the answer is there already."""
         if self._answer.acquire(False):
-            reactor.post(self._stop)
+            self._reactor.post(self._stop)
             return True
         return False
 
-    def return_value(self, reactor: Reactor) -> None:
+    def return_value(self) -> None:
         """Give an answer back that came too late."""
         if self._give_back is not None and self._error is None:
-            reactor.post(self._give_back, self._value)
+            self._reactor.post(self._give_back, self._value)
 
     def result(self) -> _T:
         """Return what the call has returned, or raise what it has raised."""

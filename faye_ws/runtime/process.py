@@ -39,6 +39,7 @@ _server_deadline: float | None = None
 def leave_all() -> None:
     """Say goodbye to all peers of all threads."""
     for reactor in all_reactors():
+        reactor.is_leaving = True
         reactor.post(reactor.leave)
 
 

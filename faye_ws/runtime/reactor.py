@@ -100,7 +100,6 @@ class Reactor:
 
     def leave(self) -> None:
         """Say goodbye to all peers, and to those that still come."""
-        self.is_leaving = True
         for member in list(self.members):
             member.leave()
 

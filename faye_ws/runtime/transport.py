@@ -311,9 +311,17 @@ class Transport:
         return sock
 
     def forget(self) -> None:
-        """Close our copy of a socket that belongs to another process since a fork."""
-        if self._stage is not _Stage.RELEASED:
-            self._detach().close()
+        """Close our copy of a socket that is another process's since a fork, or whose hub is
+        gone."""
+        if self._stage is _Stage.RELEASED:
+            return
+        sock = self._socket
+        try:
+            self._detach()
+        except ValueError:
+            """The loop is destroyed, and with it its watchers."""
+        self._socket = None
+        sock.close()
 
 
 class TLSTransport(Transport):
