@@ -164,8 +164,8 @@ def test_an_interrupt_ends_a_server_whose_connections_are_fed_by_threads(tmp_pat
             """All that was sent before it."""
         assert frame == (serving.CLOSE, b"\x03\xe9")
         peer.hang_up()
-        script.wait_for_line("interrupted")
-        script.wait_for_line("the feeder has ended")
+        ends = "interrupted", "the feeder has ended"
+        assert {script.wait_for_line("|".join(ends))[0] for _ in ends} == set(ends)
         assert script.process.wait(15) == 0
 
 
