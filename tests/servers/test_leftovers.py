@@ -1,0 +1,81 @@
+"""What connections leave behind on servers with threads: nothing."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from websockets.sync.client import connect
+
+import programs
+
+HERE = Path(__file__).parent
+DEADLINE = 15.0
+CONVERSATIONS = 60
+GTHREAD = ["-m", "gunicorn", "-k", "gthread", "--threads", "4", "-b", "127.0.0.1:0"]
+
+
+@pytest.fixture(params=["gthread", "werkzeug"])
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    is_werkzeug = request.param == "werkzeug"
+    command: list[str | Path] = [sys.executable, "-u", HERE / "census.py"]
+    if not is_werkzeug:
+        command = [sys.executable, *GTHREAD, "--chdir", HERE, "--no-control-socket", "census:app"]
+    with programs.Program(command, env={"PYTHONPATH": str(programs.ROOT)}) as program:
+        if is_werkzeug:
+            port = int(program.wait_for_line(r"port (\d+)")[1])
+        else:
+            port = _wait_for_gunicorn(program)
+        yield f"127.0.0.1:{port}"
+
+
+def _wait_for_gunicorn(program: programs.Program) -> int:
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        match = re.search(r"Listening at: http://127.0.0.1:(\d+)", program.errors())
+        if match and "Booting worker" in program.errors():
+            return int(match[1])
+        time.sleep(0.02)
+    pytest.fail(program.errors())
+
+
+def _converse(address: str, number: int) -> None:
+    path = "/loop" if number % 2 else "/"
+    with connect(f"ws://{address}{path}", proxy=None) as ws:
+        ws.send("hello")
+        assert ws.recv(DEADLINE) == "hello"
+        if number % 3 == 0:
+            # Without a word (RST).
+            linger = struct.pack("ii", 1, 0)
+            ws.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            ws.socket.close()
+    if number % 10 == 0:
+        accept = {"Accept": "text/event-stream", "Connection": "close"}
+        assert "data: over" in requests.get(f"http://{address}/", headers=accept, timeout=15).text
+
+
+def _take_census(address: str) -> Counter[str]:
+    closing = {"Connection": "close"}
+    return Counter(requests.get(f"http://{address}/census", headers=closing, timeout=15).json())
+
+
+def test_conversations_leave_nothing_behind(address: str) -> None:
+    for number in range(12):
+        _converse(address, number)
+    # What the first needed is there for all.
+    before = _take_census(address)
+    for number in range(CONVERSATIONS):
+        _converse(address, number)
+    deadline = time.monotonic() + DEADLINE
+    while left := _take_census(address) - before:
+        if time.monotonic() > deadline:
+            pytest.fail(f"left behind: {left}")
+        time.sleep(0.1)
