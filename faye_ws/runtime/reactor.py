@@ -136,7 +136,11 @@ class _Tie:
         self._reactor = reactor
 
     def __del__(self) -> None:
-        self._reactor.end()
+        reactor = self._reactor
+        reactor.end()
+        # gevent does not free a hub whose thread has ended, nor what hangs on it.
+        if getattr(reactor.hub, _ATTRIBUTE, None) is reactor:
+            delattr(reactor.hub, _ATTRIBUTE)
 
 
 _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()

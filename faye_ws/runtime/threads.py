@@ -39,8 +39,6 @@ Condition = Callable[[], bool]
 
 # A listener that blocks keeps its thread, as a request does with the servers that this is for.
 _MAX_THREADS = 10_000
-# Seconds after which a thread that has nothing to do ends.
-_REST = 10
 
 
 class ListenerThread(Protocol):
@@ -158,12 +156,16 @@ class WaitingThread:
 
 
 class ListenerPool:
-    """Threads that listeners run in: as many as are at work, and some that rest."""
+    """Threads that listeners run in: as many as were ever at work at once.
+
+    They do not end: a listener may have made a hub (by `gevent.sleep`, for one), and gevent
+    leaves something of a hub behind when its thread ends.
+    """
 
     __slots__ = ("_threads",)
 
     def __init__(self, hub: Hub) -> None:
-        self._threads: Any = ThreadPool(_MAX_THREADS, hub=hub, idle_task_timeout=_REST)
+        self._threads: Any = ThreadPool(_MAX_THREADS, hub=hub)
 
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
         """Call a function in a thread, and wait until that is done."""
