@@ -18,6 +18,7 @@ from typing import Any
 from greenlet import greenlet
 
 from faye_ws import ConnectionClosed, EventSource, WebSocket
+from faye_ws.runtime.reactor import all_reactors
 
 
 def is_of_a_connection(thing: object) -> bool:
@@ -40,6 +41,8 @@ def take_census() -> Counter[str]:
     for name in ("WaitingThread", "_Tie"):
         del census[name]
     census["greenlets"] = sum(is_of_a_connection(thing) for thing in things)
+    # Workers at rest are there for the next connection.
+    census["greenlets"] -= sum(len(reactor.workers._idle) for reactor in all_reactors())
     census["descriptors"] = len(os.listdir("/proc/self/fd"))
     return census
 
