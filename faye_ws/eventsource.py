@@ -427,6 +427,10 @@ class EventSource(Announcer):
             self._presence.close()
             self._presence = None
 
+    def disown(self) -> None:
+        """Forget the stream, which is another process's."""
+        self.forget()
+
 
 class _Stream:
     """The body of the response."""

@@ -298,6 +298,11 @@ class EventSourceClient(EventTarget):
         if self._greenlet is not None and not self._reactor.is_foreign():
             self._greenlet.kill(block=False)
 
+    def disown(self) -> None:
+        """Forget the stream and its events, which are another process's."""
+        self.forget()
+        self._events.clear()
+
     # The greenlet
 
     def _run(self) -> None:

@@ -29,7 +29,8 @@ from .event_stream.format import check_field, format_event
 from .eventsource import EventSource
 
 # That of the interpreter, even in a program that is monkey-patched: no greenlet is switched
-# while it is held. A signal handler or a finalizer that publishes must not wait for itself.
+# while it is held. A signal handler or a finalizer that publishes must not wait for itself: it
+# hears of it.
 _make_lock: Callable[[], Any] = get_original("_thread", "RLock")
 
 
@@ -88,6 +89,7 @@ class EventHistory:
 
     def _begin(self, epoch: str, offset: int) -> None:
         self._lock = _make_lock()
+        self._is_appending = False
         self._epoch = epoch
         # The offset of the last event. Those that are remembered are the last without a gap.
         self._last = offset
@@ -123,23 +125,33 @@ class EventHistory:
 
         Raises:
             TypeError, ValueError: it is no event, or there is one with this ID.
+            RuntimeError: called in the middle of another call, as by a signal handler.
         """
         with self._lock:
-            offset = self._last + 1
-            name = f"{self._epoch}-{offset}" if id is None else _check_id("ID", str(id))
-            if name in self._offsets:
-                raise ValueError(f"the ID of an event must be new: {name!r}")
-            chunk = format_event(data, event=event, id=name)
-            self._last = offset
-            self._offsets[name] = offset
-            self._known.append(name)
-            self._chunks.append(chunk)
-            self._bytes += len(chunk)
-            while len(self._chunks) > self._max_events or self._bytes > self._max_bytes:
-                self._bytes -= len(self._chunks.popleft())
-                if len(self._known) > len(self._chunks) + 1:
-                    del self._offsets[self._known.popleft()]
-            return name
+            if self._is_appending:
+                raise RuntimeError("an event can't be appended in the middle of another")
+            self._is_appending = True
+            try:
+                return self._append(data, event, id)
+            finally:
+                self._is_appending = False
+
+    def _append(self, data: str, event: str | None, id: str | int | None) -> str:
+        offset = self._last + 1
+        name = f"{self._epoch}-{offset}" if id is None else _check_id("ID", str(id))
+        if name in self._offsets:
+            raise ValueError(f"the ID of an event must be new: {name!r}")
+        chunk = format_event(data, event=event, id=name)
+        self._last = offset
+        self._offsets[name] = offset
+        self._known.append(name)
+        self._chunks.append(chunk)
+        self._bytes += len(chunk)
+        while len(self._chunks) > self._max_events or self._bytes > self._max_bytes:
+            self._bytes -= len(self._chunks.popleft())
+            if len(self._known) > len(self._chunks) + 1:
+                del self._offsets[self._known.popleft()]
+        return name
 
     def publish(
         self, data: str, event: str | None = None, id: str | int | None = None

@@ -123,8 +123,10 @@ def place_of_request() -> tuple[Reactor, ListenerThread | None]:
 
 
 def _has_hub() -> bool:
-    """Tell whether the calling thread has a hub, or the program is patched to have one."""
-    return find_hub() is not None or (is_module_patched("socket") and _is_main_thread())
+    """Tell whether the calling thread runs a hub, or the program is patched to do so."""
+    if find_hub() is None:
+        return is_module_patched("socket") and _is_main_thread()
+    return not current_reactor().is_made_for_waiting
 
 
 def _is_main_thread() -> bool:

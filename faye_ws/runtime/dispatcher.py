@@ -313,6 +313,12 @@ class Dispatcher(Link):
         if self._exchange is not None:
             self._exchange.wake()
 
+    def disown(self) -> None:
+        """Forget the connection and its messages, which are another process's."""
+        super().disown()
+        self._messages = None
+        self._inbox_weight = 0
+
     def _on_drain(self) -> None:
         self._notify()
         self._announce("drain")

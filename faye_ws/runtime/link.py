@@ -248,6 +248,10 @@ class Link(EventTarget):
         while self._driver.events():
             """What it has to tell, nobody here is to hear."""
 
+    def disown(self) -> None:
+        """Forget the connection, and what has come over it: it is another process's."""
+        self.forget()
+
     # Flow
 
     def _flush(self) -> None:

@@ -104,7 +104,7 @@ def _wait_for_peers(sleep: Callable[[float], Any]) -> None:
             if time.monotonic() >= deadline:
                 return
             sleep(_LOOK)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         """Whoever is in a hurry need not wait."""
 
 

@@ -10,6 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
+from ..events import logger
 from .heartbeat import Heartbeat
 from .workers import Workers
 
@@ -36,7 +38,10 @@ class Member(Protocol):
         """Say goodbye to the peer, since the process ends."""
 
     def forget(self) -> None:
-        """Let go of the descriptor, and tell nobody: it is another process's, or nobody's."""
+        """Let go of the descriptor, and tell nobody: its hub is gone, or another process's."""
+
+    def disown(self) -> None:
+        """Forget it, and what has come over it: all that is another process's."""
 
 
 class PendingCall(Protocol):
@@ -52,16 +57,21 @@ class Reactor:
     Attributes:
         members: what has a descriptor that the hub watches.
         calls: the calls of other threads that wait for an answer.
+        is_leaving: whether the process ends.
+        is_made_for_waiting: whether the hub is there for listeners of a program that runs none
+            itself, which may keep it from running for long: no connection lives in it.
         is_over: whether the hub is gone.
     """
 
     __slots__ = (
         "__weakref__",
+        "_process",
         "_thread",
         "calls",
         "heartbeat",
         "hub",
         "is_leaving",
+        "is_made_for_waiting",
         "is_over",
         "loop",
         "members",
@@ -76,8 +86,10 @@ class Reactor:
         self.members: set[Member] = set()
         self.calls: set[PendingCall] = set()
         self.is_leaving = False
+        self.is_made_for_waiting = False
         self.is_over = False
         self._thread = _get_ident()
+        self._process = os.getpid()
 
     def is_foreign(self) -> bool:
         """Tell whether the calling thread is not that of the hub."""
@@ -103,25 +115,34 @@ class Reactor:
         for member in list(self.members):
             member.leave()
 
-    def forget_members(self) -> None:
-        """Let go of all connections without a word."""
-        for member in list(self.members):
-            member.forget()
-        self.members.clear()
-
     def end(self) -> None:
         """Let everybody know that the hub is gone."""
         self.is_over = True
-        self.forget_members()
+        self._let_go()
         for call in list(self.calls):
             call.fail()
+
+    def _let_go(self) -> None:
+        # In a child the interpreter frees the locals of threads that it has no copies of, and so
+        # ends their reactors, before we hear of the fork.
+        is_child = os.getpid() != self._process
+        for member in list(self.members):
+            try:
+                if is_child:
+                    member.disown()
+                else:
+                    member.forget()
+            except Exception:
+                logger.exception("a connection can't be forgotten")
+        self.members.clear()
 
     def begin_anew(self) -> None:
         """Begin anew in a child: what there is belongs to the parent process."""
         if self.is_foreign():
             self.end()
             return
-        self.forget_members()
+        self._let_go()
+        self._process = os.getpid()
         self.is_leaving = False
         self.heartbeat.stop()
         self.workers = Workers(self.hub)

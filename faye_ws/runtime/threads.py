@@ -5,8 +5,12 @@
 
 A thread that has no hub waits for us at a lock of the operating system. What is put to it
 in that time runs in it, each in a greenlet of its own. So a listener that waits for us, too,
-holds up nobody but itself. The listeners of requests run in the threads of a pool instead,
-since the server needs its own for the response.
+holds up nobody but itself. The main thread, which lasts as long as the process, is given a hub
+with its first listener, so that listeners may wait for whatever they like; any other thread may
+make one. From then on all that waits for us in it waits in that hub.
+
+The listeners of requests run in the threads of a pool instead, since the server needs its own
+for the response.
 
 Invariants:
 - Whichever greenlet waits looks after all others that wait in its thread.
@@ -21,6 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from gevent import get_hub
 from gevent.hub import Hub, Waiter
 from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
@@ -28,17 +33,22 @@ from greenlet import getcurrent, greenlet
 
 from ..constants import NEVER
 from ..events import logger
-from .reactor import Reactor
+from .reactor import Reactor, current_reactor, find_hub
 
 # Those of the interpreter, even in a program that is monkey-patched.
 _SimpleQueue: Any = get_original("queue", "SimpleQueue")
 _Empty: Any = get_original("queue", "Empty")
 _local: Any = get_original("_thread", "_local")
+_get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 Condition = Callable[[], bool]
 
 # A listener that blocks keeps its thread, as a request does with the servers that this is for.
 _MAX_THREADS = 10_000
+_LONGEST = 3600.0
+
+# Whoever imports us does so in the main thread, or else that has to do without.
+_main_thread = _get_ident()
 
 
 class ListenerThread(Protocol):
@@ -48,18 +58,32 @@ class ListenerThread(Protocol):
         """Call a function there, and wait in a greenlet of the reactor until that is done."""
 
 
+class _Wait:
+    """Who waits, for what, and until when. A signal handler may wait within a wait."""
+
+    __slots__ = ("_is_met", "deadline", "greenlet")
+
+    def __init__(self, greenlet: greenlet, is_met: Condition, deadline: float) -> None:
+        self.greenlet = greenlet
+        self._is_met = is_met
+        self.deadline = deadline
+
+    def is_over(self) -> bool:
+        return self._is_met() or time.monotonic() >= self.deadline
+
+
 class WaitingThread:
     """What a thread without a hub waits with."""
 
-    __slots__ = ("_heir", "_is_over", "_items", "_waiters")
+    __slots__ = ("_heir", "_is_main", "_is_over", "_items", "_waits")
 
     def __init__(self) -> None:
         self._items: Any = _SimpleQueue()
+        self._is_main = _get_ident() == _main_thread
         self._is_over = False
-        # The reactor of the thread, if it has made a hub after all.
+        # The reactor of the thread, once it has a hub.
         self._heir: Reactor | None = None
-        # The greenlets that wait: for what, and until when.
-        self._waiters: dict[greenlet, tuple[Condition, float]] = {}
+        self._waits: list[_Wait] = []
 
     # From other threads
 
@@ -69,16 +93,19 @@ class WaitingThread:
         For greenlets of the reactor's hub. Nothing is called if the thread is over.
         """
         waiter: Any = Waiter(reactor.hub)
-        self._items.put(_Item(function, args, reactor, waiter))
-        if self._is_over:
-            self.end()
-        elif self._heir is not None:
-            self._pass_on(self._heir)
+        self._put(_Item(function, args, reactor, waiter))
         waiter.get()
 
     def wake(self) -> None:
         """Let the greenlets that wait look whether their time has come."""
-        self._items.put(None)
+        self._put(None)
+
+    def _put(self, item: _Item | None) -> None:
+        self._items.put(item)
+        if self._is_over:
+            self.end()
+        elif self._heir is not None:
+            self._heir.post(self._empty, self._heir)
 
     def end(self) -> None:
         """Call nothing any more: the thread is over, or a copy of one in another process."""
@@ -90,49 +117,42 @@ class WaitingThread:
 
     # In this thread
 
-    def use_hub(self, reactor: Reactor) -> None:
-        """From now on call everything in the hub that this thread has made."""
-        self._heir = reactor
-        self._pass_on(reactor)
-
-    def _pass_on(self, heir: Reactor) -> None:
-        while not self._items.empty():
-            item = self._items.get()
-            if item is not None and not heir.post(heir.workers.run, item.run):
-                item.drop()
-
     def wait(self, is_met: Condition, deadline: float) -> None:
         """Wait until a condition is met, or the deadline of `time.monotonic()` is over."""
-        me = getcurrent()
-        self._waiters[me] = is_met, deadline
+        wait = _Wait(getcurrent(), is_met, deadline)
+        self._waits.append(wait)
         try:
-            while not self._is_due(me):
-                self._step(me)
+            while not wait.is_over():
+                hub = find_hub()
+                if hub is None:
+                    self._wait_for_item(wait)
+                else:
+                    self.use_hub(current_reactor())
+                    self._wait_in_hub(hub, wait)
         finally:
-            del self._waiters[me]
+            self._waits.remove(wait)
 
-    def _is_due(self, waiter: greenlet) -> bool:
-        is_met, deadline = self._waiters[waiter]
-        return is_met() or time.monotonic() >= deadline
-
-    def _step(self, me: greenlet) -> None:
-        for other in self._waiters:
-            if other is not me and self._is_due(other):
-                other.switch()
+    def _wait_for_item(self, wait: _Wait) -> None:
+        for other in self._waits:
+            if other.greenlet is not wait.greenlet and other.is_over():
+                other.greenlet.switch()
                 return
         try:
             item = self._next_item()
         except BaseException:
-            first = self._first_waiter()
-            if first is me:
+            first = self._first_greenlet()
+            if first is wait.greenlet:
                 raise
             first.throw(*sys.exc_info())
             return
-        if item is not None:
+        if item is not None and self._is_main:
+            self._items.put(item)
+            self.use_hub(_make_hub())
+        elif item is not None:
             greenlet(self._run).switch(item)
 
     def _next_item(self) -> _Item | None:
-        deadline = min(deadline for _, deadline in self._waiters.values())
+        deadline = min(wait.deadline for wait in self._waits)
         left = None if deadline == NEVER else max(deadline - time.monotonic(), 0.0)
         try:
             item: _Item | None = self._items.get(timeout=left)
@@ -146,13 +166,62 @@ class WaitingThread:
         finally:
             # Where a greenlet goes on, or raises, when it is done: it may have begun in one
             # that waits no more.
-            if self._waiters:
-                getcurrent().parent = self._first_waiter()
+            if self._waits:
+                getcurrent().parent = self._first_greenlet()
 
-    def _first_waiter(self) -> greenlet:
+    def _first_greenlet(self) -> greenlet:
         """Return the greenlet that the thread began with, if it waits, else another."""
-        waiters = list(self._waiters)
-        return next((waiter for waiter in waiters if waiter.parent is None), waiters[0])
+        greenlets = [wait.greenlet for wait in self._waits]
+        return next((waiter for waiter in greenlets if waiter.parent is None), greenlets[0])
+
+    # In this thread, with a hub
+
+    def use_hub(self, reactor: Reactor) -> None:
+        """From now on call everything in the hub that this thread has."""
+        if self._heir is reactor:
+            return
+        self._heir = reactor
+        self._empty(reactor)
+        for wait in self._waits:
+            # They wait in a way of which the hub knows nothing.
+            if wait.deadline != NEVER:
+                left = min(max(wait.deadline - time.monotonic(), 0.0), _LONGEST)
+                reactor.loop.timer(left).start(self._look)
+
+    def _empty(self, heir: Reactor) -> None:
+        while not self._items.empty():
+            item = self._items.get()
+            if item is not None and not heir.post(heir.workers.run, item.run):
+                item.drop()
+        heir.post(self._look)
+
+    def _look(self) -> None:
+        """Go on with those whose time has come. In the hub."""
+        for wait in tuple(self._waits):
+            if wait in self._waits and wait.is_over():
+                wait.greenlet.switch()
+
+    def _wait_in_hub(self, hub: Hub, wait: _Wait) -> None:
+        # It also keeps the loop from ending because it has nothing to do. The loop takes no
+        # infinite time: an hour later it just looks again.
+        left = min(max(wait.deadline - time.monotonic(), 0.0), _LONGEST)
+        timer: Any = hub.loop.timer(left, _LONGEST)
+        timer.start(self._look)
+        try:
+            hub.switch()
+        finally:
+            timer.stop()
+            timer.close()
+
+
+def _make_hub() -> Reactor:
+    """Give the main thread a hub, which is never destroyed."""
+    hub: Any = get_hub()
+    # An interrupt that the program catches is no error.
+    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
+    reactor = current_reactor()
+    reactor.is_made_for_waiting = True
+    return reactor
 
 
 class ListenerPool:

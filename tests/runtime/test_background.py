@@ -386,3 +386,123 @@ def test_a_program_that_makes_a_hub_later_hears_its_messages(
         script.wait_for_line("closed")
         assert script.process.wait(15) == 0
         assert script.errors() == ""
+
+
+_SLEEPING_LISTENER = """
+    import sys, time
+    import gevent
+    from faye_ws import Client
+
+    heard = []
+    ws = Client(sys.argv[1])
+
+    @ws.on("message")
+    def message(event):
+        gevent.sleep(float(event.data))
+        ws.ping()
+        heard.append(event.data)
+
+    ws.on("close", lambda event: heard.append(event.code))
+    ws.wait_open()
+    print("open")
+    print(ws.wait_closed(20).code)
+    print(heard)
+"""
+
+
+def test_listeners_may_sleep_as_gevent_does(
+    tmp_path: Path, peer: ScriptPeer
+) -> None:
+    with scripts.run(tmp_path, _SLEEPING_LISTENER, peer.url) as script:
+        peer.accept()
+        script.wait_for_line("open")
+        for _ in range(2):
+            peer.send(TEXT, b"0.001")
+            assert peer.read_frame()[0] == PING
+        peer.send(CLOSE, b"\x03\xe8")
+        script.wait_for_line("1000")
+        script.wait_for_line(r"\['0.001', '0.001', .*1000.*\]")
+        assert script.process.wait(15) == 0
+        assert script.errors() == ""
+
+
+_TIMEOUT_BESIDE_LISTENER = """
+    import os, sys, time
+    import gevent
+    from faye_ws import Client
+
+    ws = Client(sys.argv[1])
+    other = Client(sys.argv[2])
+    ws.on("message", lambda event: (print("sleeps"), gevent.sleep(60)))
+    try:
+        other.wait_closed(timeout=1)
+    except TimeoutError as error:
+        print(error)
+    os._exit(0)
+"""
+
+
+def test_a_timeout_is_kept_while_a_listener_sleeps(tmp_path: Path, peer: ScriptPeer) -> None:
+    with ScriptPeer() as second, scripts.run(
+        tmp_path, _TIMEOUT_BESIDE_LISTENER, peer.url, second.url
+    ) as script:
+        peer.accept()
+        second.accept()
+        peer.send(TEXT, b"a")
+        script.wait_for_line("sleeps")
+        script.wait_for_line("the connection is not closed")
+
+
+_SIGNAL_HANDLER = """
+    import signal, sys
+    from faye_ws import Client
+
+    ws = Client(sys.argv[1])
+    ws.wait_open()
+    signal.signal(signal.SIGUSR1, lambda *_: ws.close())
+    print("waits")
+    print(ws.wait_closed(10).code)
+"""
+
+
+def test_a_signal_handler_may_use_a_connection_that_the_program_waits_for(
+    tmp_path: Path, peer: ScriptPeer
+) -> None:
+    with scripts.run(tmp_path, _SIGNAL_HANDLER, peer.url) as script:
+        peer.accept()
+        script.wait_for_line("waits")
+        os.kill(script.process.pid, signal.SIGUSR1)
+        assert peer.read_frame() == (CLOSE, b"\x03\xe8")
+        peer.send(CLOSE, b"\x03\xe8")
+        script.wait_for_line("1000")
+        assert script.process.wait(15) == 0
+        assert script.errors() == ""
+
+
+_FORKED_INBOX = """
+    import os, sys, time
+    from faye_ws import Client, ConnectionClosed
+
+    ws = Client(sys.argv[1])
+    ws.wait_open()
+    while not ws._messages:
+        time.sleep(0.001)
+    if os.fork() == 0:
+        try:
+            print(ws.receive(5))
+        except ConnectionClosed:
+            print("nothing for the child")
+        os._exit(0)
+    os.wait()
+    print(ws.receive(5))
+    os._exit(0)
+"""
+
+
+def test_what_has_come_before_a_fork_is_the_parents_alone(
+    tmp_path: Path, peer: ScriptPeer
+) -> None:
+    with scripts.run(tmp_path, _FORKED_INBOX, peer.url) as script:
+        peer.accept().send(TEXT, b"for the parent")
+        script.wait_for_line("nothing for the child")
+        script.wait_for_line("for the parent")

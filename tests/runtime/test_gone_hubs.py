@@ -119,7 +119,7 @@ def test_connections_can_be_referenced_weakly(connect: Serving) -> None:
 
 
 _FEEDING = """
-    import sys, threading
+    import os, sys, threading
     from gevent.pywsgi import WSGIServer
     from faye_ws import WebSocket
 
@@ -133,7 +133,7 @@ _FEEDING = """
             except InterruptedError:
                 # The signal came in the middle of it.
                 pass
-            print("the feeder has ended")
+            os.write(1, b"the feeder has ended\\n")
 
         # No daemon: the interpreter waits for it.
         ws.on("open", lambda event: start(feed))
@@ -149,7 +149,7 @@ _FEEDING = """
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        print("interrupted")
+        os.write(1, b"interrupted\\n")
 """
 
 

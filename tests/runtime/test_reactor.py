@@ -356,5 +356,5 @@ _NAN = """
 def test_a_timeout_that_is_no_number_is_refused(tmp_path: Path) -> None:
     # The loop would never come back from a timer that is due at such a time.
     with _script(tmp_path, _NAN) as program:
-        program.wait_for_line("refused", timeout=5)
-        program.wait_for_line("refused", timeout=5)
+        program.wait_for_line("refused")
+        program.wait_for_line("refused")
