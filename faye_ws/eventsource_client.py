@@ -410,7 +410,7 @@ class EventSourceClient(EventTarget):
     def _call_listeners(self, event: Event) -> None:
         if self._thread is None:
             self.dispatch_event(event)
-        else:
+        elif self._has_listener(event.type):
             self._thread.call(self._reactor, self.dispatch_event, event)
 
     def _listener_raised(self, error: BaseException) -> None:

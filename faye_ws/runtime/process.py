@@ -112,6 +112,9 @@ def _begin_anew_after_fork() -> None:
     close_copies_after_fork()
     for reactor in all_reactors():
         reactor.begin_anew()
+        if reactor.is_made_for_waiting and not reactor.is_over:
+            # The program does not know of this hub, so it is not the program's to renew it.
+            gevent.reinit(reactor.hub)
     background.forget_background_after_fork()
     forget_calls_after_fork()
 

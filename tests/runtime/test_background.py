@@ -506,3 +506,43 @@ def test_what_has_come_before_a_fork_is_the_parents_alone(
         peer.accept().send(TEXT, b"for the parent")
         script.wait_for_line("nothing for the child")
         script.wait_for_line("for the parent")
+
+
+_FORK_AFTER_LISTENERS = """
+    import os, sys, time
+    from faye_ws import Client
+
+    ws = Client(sys.argv[1])
+    heard = []
+    ws.on("message", lambda event: heard.append(event.data))
+
+    def hear(count):
+        while len(heard) < count:
+            try:
+                ws.wait_closed(0.05)
+            except TimeoutError:
+                pass
+
+    hear(1)
+    if os.fork() == 0:
+        import gevent
+        gevent.sleep(1)
+        os._exit(0)
+    print("forked")
+    hear(50)
+    print("heard", len(heard))
+    os.wait()
+    os._exit(0)
+"""
+
+
+def test_a_child_does_not_run_the_hub_that_its_parents_listeners_have(
+    tmp_path: Path, peer: ScriptPeer
+) -> None:
+    with scripts.run(tmp_path, _FORK_AFTER_LISTENERS, peer.url) as script:
+        peer.accept().send(TEXT, b"first")
+        script.wait_for_line("forked")
+        for number in range(49):
+            peer.send(TEXT, str(number).encode())
+            assert peer.is_alive()
+        script.wait_for_line("heard 50")
