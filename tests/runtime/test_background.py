@@ -542,7 +542,8 @@ def test_a_child_does_not_run_the_hub_that_its_parents_listeners_have(
     with scripts.run(tmp_path, _FORK_AFTER_LISTENERS, peer.url) as script:
         peer.accept().send(TEXT, b"first")
         script.wait_for_line("forked")
-        for number in range(49):
+        for number in range(48):
             peer.send(TEXT, str(number).encode())
             assert peer.is_alive()
+        peer.send(TEXT, b"last")
         script.wait_for_line("heard 50")
