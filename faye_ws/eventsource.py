@@ -27,6 +27,7 @@ from .event_stream.format import format_comment, format_event
 from .events import Event, event_handler, logger
 from .eventsource_client import EventSourceClient
 from .runtime.announcing import Announcer
+from .runtime.link import LOOKS
 from .runtime.presence import Presence
 from .runtime.seconds import check_optional_seconds, deadline_after
 from .wsgi.request import (
@@ -82,6 +83,7 @@ class EventSource(Announcer):
         "_given",
         "_headers",
         "_last_write",
+        "_looked",
         "_max_backlog",
         "_opened",
         "_ping",
@@ -133,10 +135,11 @@ class EventSource(Announcer):
         self._queue: list[bytes] = [first]
         self._backlog = len(first)
         self._last_write = 0.0
-        # Since when the server has something to write, or has made progress with it; and how
-        # much the client had taken then.
+        # Since when the server has something to write of which the client takes nothing; how
+        # much the client had taken in all when last looked, and when that was.
         self._given = NEVER
         self._taken = 0
+        self._looked = 0.0
         self._presence: Presence | None = None
         self._slot: int | None = None
 
@@ -370,20 +373,23 @@ class EventSource(Announcer):
         """Do what is due. From the heartbeat, in the hub."""
         self._slot = None
         self._look()
-        if self._send_timeout is not None and now >= self._given + self._send_timeout:
-            self._check_progress(now)
+        if self._send_timeout is not None and self._given != NEVER:
+            self._check_progress(now, self._send_timeout)
         if self._ping is not None and now >= self._last_write + self._ping:
             self._last_write = now
             if not self._queue:
                 self._append(format_comment())
         self._set_heartbeat()
 
-    def _check_progress(self, now: float) -> None:
+    def _check_progress(self, now: float, send_timeout: float) -> None:
+        if now < self._looked + send_timeout / LOOKS:
+            return
+        self._looked = now
         taken = 0 if self._presence is None else self._presence.taken()
         if taken > self._taken:
             self._taken = taken
             self._given = now
-        else:
+        elif now >= self._given + send_timeout:
             logger.debug("a client that takes nothing is dropped")
             self._left()
             self._given = NEVER
@@ -403,8 +409,7 @@ class EventSource(Announcer):
             deadline = min(deadline, self._presence.next_look())
         if self._send_timeout is not None:
             # What is given to the server from now on has more time than that.
-            given = min(self._given, time.monotonic())
-            deadline = min(deadline, given + self._send_timeout)
+            deadline = min(deadline, time.monotonic() + self._send_timeout / LOOKS)
         if deadline != NEVER and self._presence is not None:
             self._slot = self._reactor.heartbeat.add(self, deadline)
 

@@ -45,6 +45,9 @@ _OWN_TYPES = frozenset(("open", "error"))
 # Events that wait for whoever iterates, before the server has to.
 _MAX_QUEUE = 4
 _LONGEST_DELAY = 60.0
+# What a server may set: it is not to make us spin, nor to be forgotten.
+_LEAST_RETRY = 0.1
+_LONGEST_RETRY = 3600.0
 # Seconds that a listener has to end after `close()` has killed it, before that goes on.
 _CLOSE_GRACE = 1.0
 
@@ -348,7 +351,7 @@ class EventSourceClient(EventTarget):
             return error
         finally:
             if parser.retry is not None:
-                self.retry = parser.retry
+                self.retry = min(max(parser.retry, _LEAST_RETRY), _LONGEST_RETRY)
             self._request.close()
         return EventStreamLost("the server has ended the connection")
 
@@ -366,11 +369,12 @@ class EventSourceClient(EventTarget):
             said = f"the server sends no event stream, but {content_type[:100] or 'something'!r}"
             raise EventStreamError(said, self.status_code)
         self._state = ReadyState.OPEN
-        self._failures = 0
         self._call_listeners(Event("open", self))
         return _origin_of(response.url)
 
     def _deliver(self, event: StreamEvent, origin: str) -> None:
+        # A connection that brings nothing is no success, however it was answered.
+        self._failures = 0
         message = StreamMessageEvent(event.type, self, event.data, event.last_event_id, origin)
         if self._has_listener(event.type):
             self._call_listeners(message)

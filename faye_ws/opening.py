@@ -167,7 +167,10 @@ class Opening:
             return False
         self._redirects_left -= 1
         old = self.address
-        new = _resolve(old, response.headers.get("Location"))
+        places = response.headers.get_all("Location")
+        if len(places) > 1:
+            raise HandshakeError("a redirect to several places")
+        new = _resolve(old, places[0] if places else None)
         if old.secure and not new.secure:
             raise HandshakeError(f"a redirect from wss to ws is not followed: {new.url}")
         if new.origin != old.origin:

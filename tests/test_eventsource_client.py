@@ -220,11 +220,11 @@ def test_a_server_that_falls_silent_is_left() -> None:
 
 
 def test_the_server_may_set_the_delay() -> None:
-    with Script([HEAD, b"retry: 30\ndata: a\n\n"], STOP) as server:
+    with Script([HEAD, b"retry: 130\ndata: a\n\n"], STOP) as server:
         es = EventSourceClient(server.url, retry=0.01)
         with pytest.raises(EventStreamError):
             es.wait_closed(DEADLINE) if es.receive(DEADLINE) else None
-        assert es.retry == 0.03
+        assert es.retry == 0.13
 
 
 def test_delays_grow_from_the_least_to_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -702,3 +702,15 @@ def test_what_ends_a_program_reaches_its_main_greenlet(
         es.once(type, interrupt)
         with pytest.raises(error), gevent.Timeout(DEADLINE):
             es.wait_closed()
+
+
+@pytest.mark.parametrize(("said", "kept"), [("0", 0.1), ("99", 0.1), ("999999999999999", 3600.0)])
+def test_a_server_can_neither_make_it_spin_nor_wait_for_ever(said: str, kept: float) -> None:
+    with Script([HEAD, f"retry: {said}\ndata: a\n\n".encode()], STOP) as server:
+        es = EventSourceClient(server.url, retry=0.01)
+        assert es.receive(DEADLINE).data == "a"
+        with gevent.Timeout(DEADLINE):
+            while es.ready_state is EventSourceClient.OPEN:
+                gevent.sleep(0.005)
+        assert es.retry == kept
+        es.close()

@@ -242,6 +242,10 @@ def check_response(response: Response, key: str, protocols: Sequence[str]) -> st
     headers = response.headers
     if response.status != 101:
         raise refusal("the server", response)
+    if response.version != "HTTP/1.1":
+        # RFC 9110, 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client", and
+        # nothing else upgrades to WebSocket in this way.
+        raise HandshakeError(f"the server upgrades {response.version}, not HTTP/1.1")
     if (headers.get("Upgrade") or "").lower() != "websocket":
         raise HandshakeError("the server's Upgrade header is not 'websocket'")
     if not has_token(headers.get("Connection"), "upgrade"):

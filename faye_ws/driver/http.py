@@ -91,6 +91,7 @@ class Response(NamedTuple):
     headers: Headers
     body: bytes = b""
     phrase: str = ""
+    version: str = "HTTP/1.1"
 
     @property
     def status_line(self) -> str:
@@ -159,7 +160,7 @@ def parse_response(head: bytes) -> Response:
     status = rest[:3]
     if not (len(status) == 3 and status.isascii() and status.isdigit() and rest[3:4] in ("", " ")):
         raise HandshakeError(f"not a status line: {first_line[:100]!r}")
-    return Response(int(status), headers)
+    return Response(int(status), headers, version=version)
 
 
 def _check_version(version: str) -> None:

@@ -70,12 +70,20 @@ class _HeadLines:
 
     def __init__(self, file: Any) -> None:
         self._file = file
+        # Interim responses have as much room each.
+        self._left = MAX_HEAD_LENGTH * (_MAX_INTERIM + 1)
 
     def readline(self, limit: int) -> bytes:
-        line: bytes = self._file.readline(limit)
+        line: bytes = self._file.readline(min(limit, MAX_HEAD_LENGTH + 1))
         if not line:
             raise HTTPException("the connection ended before the head of the response")
+        self._left -= len(line)
+        if self._left < 0 or len(line) > MAX_HEAD_LENGTH:
+            raise HTTPException(f"a head of more than {MAX_HEAD_LENGTH} bytes")
         return line
+
+    def begin_final_head(self) -> None:
+        self._left = MAX_HEAD_LENGTH
 
     def close(self) -> None:
         self._file.close()
@@ -103,6 +111,8 @@ class _Response(HTTPResponse):
         for _ in range(_MAX_INTERIM + 1):
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 100 <= status < 200 or status == _SWITCHING_PROTOCOLS:
+                if isinstance(self.fp, _HeadLines):
+                    self.fp.begin_final_head()
                 return version, status, reason
             self._skip_fields("an interim response")
         raise HTTPException(f"more than {_MAX_INTERIM} interim responses")

@@ -30,6 +30,8 @@ _LINGER = 5.0
 # Seconds the peer has for what is left of its opening handshake. Only the draft hixie-76
 # leaves something.
 _OPENING_TIMEOUT = 10.0
+# How often is looked, within a `send_timeout`, whether the peer has taken something.
+LOOKS = 4
 # Seconds between two looks whether a peer that is not read has left.
 _LOOK = 5.0
 
@@ -69,6 +71,7 @@ class Link(EventTarget):
         "_slot",
         "_stalled",
         "_taken",
+        "_taken_since",
         "_transport",
     )
 
@@ -112,8 +115,10 @@ class Link(EventTarget):
         self._send_deadline = NEVER
         self._look_deadline = NEVER
         self._slot: int | None = None
-        # What the peer had taken in all when that was set; -1 if it has taken more by now.
+        # What the peer had taken in all when last looked, or -1 if it has taken more by now;
+        # and since when it has taken nothing.
         self._taken = 0
+        self._taken_since = 0.0
 
     # For the storeys above
 
@@ -303,7 +308,7 @@ class Link(EventTarget):
         """Do what is due. From the heartbeat, in the hub."""
         self._slot = None
         if now >= self._send_deadline:
-            self._check_progress()
+            self._check_progress(now)
         if now >= self._look_deadline:
             self._look(now)
         if now >= self._close_deadline:
@@ -329,21 +334,24 @@ class Link(EventTarget):
         """Give the peer its time to take something of what waits for it."""
         if self._send_timeout is not None and self._transport is not None:
             self._taken = self._transport.taken()
-            self._send_deadline = time.monotonic() + self._send_timeout
+            self._taken_since = time.monotonic()
+            self._send_deadline = self._taken_since + self._send_timeout / LOOKS
             self._set_heartbeat()
 
-    def _check_progress(self) -> None:
+    def _check_progress(self, now: float) -> None:
         self._send_deadline = NEVER
         transport = self._transport
-        if transport is None or not transport.backlog:
+        if self._send_timeout is None or transport is None or not transport.backlog:
             return
         # The socket takes nothing for long when the kernel has much for a slow peer. What
         # counts is what the peer has taken.
         if transport.taken() > self._taken:
             self._expect_progress()
-        else:
+        elif now >= self._taken_since + self._send_timeout:
             logger.debug("a peer that takes nothing is dropped")
             self._drop()
+        else:
+            self._send_deadline = now + self._send_timeout / LOOKS
 
     def _look(self, now: float) -> None:
         """Notice that a peer has left whose messages nobody is going to receive.

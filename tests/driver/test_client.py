@@ -63,6 +63,13 @@ def test_the_request_is_a_handshake() -> None:
     assert driver.events() == []
 
 
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0"])
+def test_an_upgrade_of_another_version_of_http_is_refused(version: bytes) -> None:
+    driver = start()
+    driver.receive_data(wire.response(key_of(driver)).replace(b"HTTP/1.1", version, 1))
+    assert_refused(driver, sentence="not HTTP/1.1")
+
+
 def test_the_request_is_sent_once() -> None:
     driver = Client(URL)
     assert driver.start()
