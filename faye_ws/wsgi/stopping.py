@@ -22,7 +22,7 @@ from .request import Environ
 # Seconds between two looks.
 _LOOK = 0.1
 # Seconds before the server's own deadline, so that what has to be done then is done.
-_MARGIN = 1.0
+_MARGIN = 2.0
 
 
 class _Watch:

@@ -317,7 +317,7 @@ _DEAD = """
     print("open")
     while ws.ready_state == ws.OPEN:
         time.sleep(0.001)
-    print(ws.send("too late"), ws.wait_closed(5).code)
+    print(ws.send("too late"), int(ws.wait_closed(5).code))
 """
 
 
@@ -402,10 +402,10 @@ _SLEEPING_LISTENER = """
         ws.ping()
         heard.append(event.data)
 
-    ws.on("close", lambda event: heard.append(event.code))
+    ws.on("close", lambda event: heard.append(int(event.code)))
     ws.wait_open()
     print("open")
-    print(ws.wait_closed(20).code)
+    print(int(ws.wait_closed(20).code))
     print(heard)
 """
 
@@ -461,7 +461,7 @@ _SIGNAL_HANDLER = """
     ws.wait_open()
     signal.signal(signal.SIGUSR1, lambda *_: ws.close())
     print("waits")
-    print(ws.wait_closed(10).code)
+    print(int(ws.wait_closed(10).code))
 """
 
 

@@ -16,6 +16,7 @@ import requests
 from websockets.sync.client import connect
 
 import programs
+import serving
 
 HERE = Path(__file__).parent
 DEADLINE = 15.0
@@ -49,17 +50,26 @@ def _wait_for_gunicorn(program: programs.Program) -> int:
 
 def _converse(address: str, number: int) -> None:
     path = "/loop" if number % 2 else "/"
-    with connect(f"ws://{address}{path}", proxy=None) as ws:
-        ws.send("hello")
-        assert ws.recv(DEADLINE) == "hello"
-        if number % 3 == 0:
-            # Without a word (RST).
-            linger = struct.pack("ii", 1, 0)
-            ws.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            ws.socket.close()
+    if number % 3 == 0:
+        _leave_without_a_word(address, path)
+    else:
+        with connect(f"ws://{address}{path}", proxy=None) as ws:
+            ws.send("hello")
+            assert ws.recv(DEADLINE) == "hello"
     if number % 10 == 0:
         accept = {"Accept": "text/event-stream", "Connection": "close"}
         assert "data: over" in requests.get(f"http://{address}/", headers=accept, timeout=15).text
+
+
+def _leave_without_a_word(address: str, path: str) -> None:
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), DEADLINE) as sock:
+        sock.sendall(serving.handshake(path) + serving.text("hello"))
+        answer = b""
+        while not answer.endswith(b"\x81\x05hello"):
+            answer += sock.recv(2**16)
+        # RST.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _take_census(address: str) -> Counter[str]:
