@@ -236,6 +236,11 @@ class Client(Connection):
         else:
             super().leave()
 
+    def cut_off(self) -> None:
+        """End the connection, or the way to it, without the server."""
+        self.leave()
+        super().cut_off()
+
     def forget(self) -> None:
         """Let go of the connection, or of the way to it."""
         if self._connecting is not None and not self._is_foreign():

@@ -422,6 +422,10 @@ class EventSource(Announcer):
         """End the stream, since the process ends: its client comes back to another."""
         self._end()
 
+    def cut_off(self) -> None:
+        """End the stream, whatever waits for its client."""
+        self._left()
+
     def forget(self) -> None:
         """Let go of the stream, which belongs to another process, or to nobody."""
         self._state = ReadyState.CLOSED

@@ -295,6 +295,10 @@ class EventSourceClient(EventTarget):
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
+    def cut_off(self) -> None:
+        """End the stream: the process has no more time."""
+        self.leave()
+
     def forget(self) -> None:
         """Let go of the stream, which belongs to another process, or to nobody."""
         self._state = ReadyState.CLOSED

@@ -27,6 +27,7 @@ from .transport import Transport, open_transport
 
 # Seconds the peer has to close its side of TCP after the closing handshake.
 _LINGER = 5.0
+_LINGER_AT_EXIT = 1.0
 # Seconds the peer has for what is left of its opening handshake. Only the draft hixie-76
 # leaves something.
 _OPENING_TIMEOUT = 10.0
@@ -183,7 +184,9 @@ class Link(EventTarget):
         if self._transport is not None:
             self._ping_deadline = self._silence_deadline = self._end_deadline = NEVER
             self._send_deadline = self._look_deadline = NEVER
-            self._close_deadline = time.monotonic() + min(_LINGER, self._close_timeout)
+            is_leaving = self._reactor is not None and self._reactor.is_leaving
+            linger = _LINGER_AT_EXIT if is_leaving else _LINGER
+            self._close_deadline = time.monotonic() + min(linger, self._close_timeout)
             self._set_heartbeat()
             self._transport.close()
         elif self._reactor is not None:
@@ -242,6 +245,11 @@ class Link(EventTarget):
         if self._driver.leave(CloseCode.GOING_AWAY):
             self._begin_closing()
         elif self._driver.ready_state is ReadyState.CONNECTING:
+            self._drop()
+
+    def cut_off(self) -> None:
+        """End the connection without the peer: the process has no more time."""
+        if self._transport is not None:
             self._drop()
 
     def forget(self) -> None:

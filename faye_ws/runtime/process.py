@@ -43,6 +43,12 @@ def leave_all() -> None:
         reactor.post(reactor.leave)
 
 
+def cut_off_all() -> None:
+    """End all connections of all threads without their peers."""
+    for reactor in all_reactors():
+        reactor.post(reactor.cut_off)
+
+
 def leave_before(deadline: float) -> None:
     """Say goodbye to all peers, which have until then, in seconds of `time.monotonic()`."""
     global _server_deadline

@@ -37,6 +37,9 @@ class Member(Protocol):
     def leave(self) -> None:
         """Say goodbye to the peer, since the process ends."""
 
+    def cut_off(self) -> None:
+        """End it without the peer: the process has no more time."""
+
     def forget(self) -> None:
         """Let go of the descriptor, and tell nobody: its hub is gone, or another process's."""
 
@@ -114,6 +117,11 @@ class Reactor:
         """Say goodbye to all peers, and to those that still come."""
         for member in list(self.members):
             member.leave()
+
+    def cut_off(self) -> None:
+        """End all connections without their peers: the process has no more time."""
+        for member in list(self.members):
+            member.cut_off()
 
     def end(self) -> None:
         """Let everybody know that the hub is gone."""

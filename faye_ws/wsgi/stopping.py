@@ -15,7 +15,7 @@ import signal
 import time
 from typing import Any
 
-from ..runtime.process import leave_before
+from ..runtime.process import cut_off_all, leave_before
 from ..runtime.reactor import Reactor
 from .request import Environ
 
@@ -28,20 +28,26 @@ _MARGIN = 2.0
 class _Watch:
     """A look at a worker, from time to time, in a hub."""
 
-    __slots__ = ("_timer", "_worker")
+    __slots__ = ("_deadline", "_timer", "_worker")
 
     def __init__(self, worker: Any, loop: Any) -> None:
         self._worker = worker
+        self._deadline: float | None = None
         # It does not keep the loop from ending.
         self._timer: Any = loop.timer(_LOOK, _LOOK, ref=False)
         self._timer.start(self._look)
 
     def _look(self) -> None:
-        if not self._worker.alive:
+        now = time.monotonic()
+        if self._deadline is None and not self._worker.alive:
+            timeout = float(self._worker.cfg.graceful_timeout)
+            self._deadline = now + max(timeout - _MARGIN, 0.0)
+            leave_before(self._deadline)
+        elif self._deadline is not None and now >= self._deadline:
+            # Requests that wait for peers would keep the worker until it is killed.
             self._timer.stop()
             self._timer.close()
-            timeout = float(self._worker.cfg.graceful_timeout)
-            leave_before(time.monotonic() + max(timeout - _MARGIN, 0.0))
+            cut_off_all()
 
 
 # The workers that are watched: one in each process, but for their copies after a fork.
