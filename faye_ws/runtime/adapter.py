@@ -269,10 +269,10 @@ def _make_pools(socks: Proxy | None = None) -> dict[str, Any]:
     """Return the classes of pools that make our connections, for urllib3."""
 
     class Pool(HTTPConnectionPool):
-        ConnectionCls = partial(_Connection, socks=socks)  # type: ignore[assignment]
+        ConnectionCls = staticmethod(partial(_Connection, socks=socks))  # type: ignore[assignment]
 
     class TLSPool(HTTPSConnectionPool):
-        ConnectionCls = partial(_TLSConnection, socks=socks)  # type: ignore[assignment]
+        ConnectionCls = staticmethod(partial(_TLSConnection, socks=socks))  # type: ignore[assignment]
 
     return {"http": Pool, "https": TLSPool}
 
