@@ -162,7 +162,10 @@ def main() -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         short, long, size = map(float, done.stdout.split())
         columns = [
-            *setting.columns(), f"{short / 1024:.1f} KiB", f"{long / 1024:.1f} KiB", f"{size:.0f}"
+            *setting.columns(),
+            f"{short / 1024:.1f} KiB",
+            f"{long / 1024:.1f} KiB",
+            f"{size:.0f}",
         ]
         print("|", " | ".join(columns), "|")
 

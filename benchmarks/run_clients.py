@@ -149,9 +149,7 @@ class Bench:
     def _run(self, client: Client, mode: str, port: int, arguments: list[str]) -> Any:
         program = str(HERE / "clients" / client.program)
         command = [sys.executable, program, mode, str(port), *arguments]
-        return running(
-            command, self._cores[1], 120.0, env=self._environment, stdin=subprocess.PIPE
-        )
+        return running(command, self._cores[1], 120.0, env=self._environment, stdin=subprocess.PIPE)
 
 
 def measure(bench: Bench, rounds: int) -> Results:

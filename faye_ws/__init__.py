@@ -1,8 +1,6 @@
 """WebSocket and EventSource for Python programs that run on gevent and WSGI."""
 
 from .broadcast import broadcast
-from .client import Client
-from .connection import Connection
 from .constants import VERSION, CloseCode, ReadyState
 from .errors import (
     ConnectionClosed,
@@ -26,11 +24,13 @@ from .events import (
     MessageEvent,
     StreamMessageEvent,
 )
-from .eventsource import EventSource
-from .history import EventHistory
-from .reconnecting import reconnect
+from .eventsource.history import EventHistory
+from .eventsource.server import EventSource
 from .runtime.process import stop_on_signals
-from .websocket import WebSocket
+from .websocket.client import Client
+from .websocket.connection import Connection
+from .websocket.reconnecting import reconnect
+from .websocket.server import WebSocket
 
 __version__ = VERSION
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .connection import Connection, Data, check_data
 from .driver.prepared import PreparedMessage
 from .event_stream.format import format_event
-from .eventsource import EventSource
+from .eventsource.server import EventSource
+from .websocket.connection import Connection, Data, check_data
 
 
 def broadcast(

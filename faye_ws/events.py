@@ -49,9 +49,7 @@ class StreamMessageEvent(MessageEvent):
 
     data: str
 
-    def __init__(
-        self, type: str, target: Any, data: str, last_event_id: str, origin: str
-    ) -> None:
+    def __init__(self, type: str, target: Any, data: str, last_event_id: str, origin: str) -> None:
         super().__init__(type, target, data)
         self.last_event_id = last_event_id
         self.origin = origin

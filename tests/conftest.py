@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from certificates import Certificates
-from streams import CUTS, Cut
+from support.certificates import Certificates
+from support.streams import CUTS, Cut
 
 
 @pytest.fixture(scope="session")

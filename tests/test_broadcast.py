@@ -13,10 +13,10 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 import faye_ws.driver.prepared
-import serving
 from faye_ws import ReadyState, WebSocket, broadcast
 from faye_ws.extensions import PermessageDeflate, deflate
-from serving import DEADLINE, KERNEL_BUFFER, TEXT, Peer, Serving, handshake, wait_for
+from support import serving
+from support.serving import DEADLINE, KERNEL_BUFFER, TEXT, Peer, Serving, handshake, wait_for
 
 connect = serving.connect
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-import programs
+from support import programs
 
 pytestmark = pytest.mark.timeout(180)
 

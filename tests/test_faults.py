@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-import serving
-from faults import MISFORTUNES, next_message_is_served
-from faye_ws.runtime import dispatcher
-from serving import PACKAGE, Serving, take_stock, wait_for, wait_until_nothing_is_left
+from faye_ws.websocket import dispatcher
+from support import serving
+from support.faults import MISFORTUNES, next_message_is_served
+from support.serving import PACKAGE, Serving, take_stock, wait_for, wait_until_nothing_is_left
 
 connect = serving.connect
 fresh_heap = serving.fresh_heap

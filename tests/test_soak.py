@@ -8,12 +8,19 @@ import random
 import pytest
 from gevent.pool import Pool
 
-import serving
-from faults import MISFORTUNES, next_message_is_served
-from faye_ws.runtime import dispatcher
 from faye_ws.runtime.reactor import current_reactor
 from faye_ws.runtime.workers import Workers
-from serving import DEADLINE, PACKAGE, Serving, take_stock, wait_for, wait_until_nothing_is_left
+from faye_ws.websocket import dispatcher
+from support import serving
+from support.faults import MISFORTUNES, next_message_is_served
+from support.serving import (
+    DEADLINE,
+    PACKAGE,
+    Serving,
+    take_stock,
+    wait_for,
+    wait_until_nothing_is_left,
+)
 
 connect = serving.connect
 fresh_heap = serving.fresh_heap

@@ -12,10 +12,10 @@ import time
 import gevent
 import gevent.event
 
-from ..client import Client
 from ..constants import CloseCode
 from ..errors import ConnectionClosed, HandshakeError
 from ..extensions.deflate import PermessageDeflate
+from ..websocket.client import Client
 from .pipe import Pipe
 from .signals import Signals
 from .status import CLOSED_OTHERWISE, INCOMPLETE, LOST, NOT_OPENED, OK
@@ -51,9 +51,7 @@ def connect(options: argparse.Namespace) -> Client:
 class Conversation:
     """What is said and heard over one connection."""
 
-    def __init__(
-        self, ws: Client, options: argparse.Namespace, console: Pipe | Terminal
-    ) -> None:
+    def __init__(self, ws: Client, options: argparse.Namespace, console: Pipe | Terminal) -> None:
         self._ws = ws
         self._options = options
         self._console = console

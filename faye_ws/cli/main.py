@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import gevent
 
 from ..constants import VERSION
-from ..eventsource_client import EventSourceClient
+from ..eventsource.client import EventSourceClient
 from .arguments import parse_arguments
 from .conversation import Conversation, connect
 from .output import occupy_closed_descriptors, standard_error, standard_output

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import EventStreamError
 from ..events import ErrorEvent, Event, StreamMessageEvent
-from ..eventsource_client import EventSourceClient
+from ..eventsource.client import EventSourceClient
 from .pipe import Pipe
 from .signals import Signals
 from .status import INCOMPLETE, NOT_OPENED, OK

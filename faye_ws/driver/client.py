@@ -146,4 +146,3 @@ class Client(RFC6455):
         self.ready_state = ReadyState.CLOSED
         self._events = None
         self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error))
-

@@ -30,7 +30,7 @@ from ..constants import (
     Opcode,
 )
 from ..errors import MessageTooBig, ProtocolError
-from ..masking import mask
+from .masking import mask
 
 # First byte, length of the payload, masking key (empty if unmasked), and where the payload
 # begins in the buffer.

@@ -29,12 +29,12 @@ from ..constants import (
 from ..errors import MessageTooBig, ProtocolError
 from ..extensions.contract import Message as ExtensionMessage
 from ..extensions.pipeline import Pipeline
-from ..masking import mask
 from .base import Driver, check_max_length
 from .closing import PeerClosed, check_close, fit_reason, parse_close, serialize_close
 from .events import Close, Event, Message, Ping, Pong
 from .frames import FrameHeader, check_control, parse_header, serialize_frame
 from .incoming import Arriving, Unfinished, Unread, decode_text
+from .masking import mask
 from .prepared import PreparedMessage
 
 _WHOLE_TEXT = FIN | Opcode.TEXT

@@ -135,8 +135,15 @@ def is_valid(params: dict[str, Any], bare: str = "") -> bool:
 class _Session:
     """What both ends do once the parameters are settled."""
 
-    __slots__ = ("_deflater", "_inflater", "_options", "_own_bits", "_own_takeover",
-                 "_peer_bits", "_peer_takeover")
+    __slots__ = (
+        "_deflater",
+        "_inflater",
+        "_options",
+        "_own_bits",
+        "_own_takeover",
+        "_peer_bits",
+        "_peer_takeover",
+    )
 
     def __init__(self, options: PermessageDeflate) -> None:
         self._options = options

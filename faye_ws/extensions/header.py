@@ -61,9 +61,7 @@ def parse_header(header: str) -> list[tuple[str, dict[str, Value | list[Value]]]
     return extensions
 
 
-def _parse_extension(
-    header: str, position: int
-) -> tuple[str, dict[str, Value | list[Value]], int]:
+def _parse_extension(header: str, position: int) -> tuple[str, dict[str, Value | list[Value]], int]:
     name, position = _parse_token(header, position)
     parameters: dict[str, Value | list[Value]] = {}
     count = 0

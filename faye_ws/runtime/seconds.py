@@ -11,6 +11,10 @@ from ..constants import NEVER
 _FOREVER = 1e9
 
 
+# How often is looked, within a `send_timeout`, whether the peer has taken something.
+LOOKS = 4
+
+
 def check_seconds(name: str, value: float) -> float:
     """Return a number of seconds that an application has given.
 

@@ -409,9 +409,7 @@ class TLSTransport(Transport):
         super()._end_output()
 
 
-def open_transport(
-    sock: Any, loop: Any, owner: Owner, keep_socket: bool = False
-) -> Transport:
+def open_transport(sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> Transport:
     """Return the transport for a socket, whatever modes a server has left it in."""
     sock.settimeout(0.0)
     for level, option, value in (

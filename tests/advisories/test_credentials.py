@@ -15,8 +15,8 @@ import gevent.server
 import pytest
 from gevent.ssl import SSLContext
 
-from certificates import Certificates
 from faye_ws import Client, HandshakeError
+from support.certificates import Certificates
 
 SECRETS = {
     "Authorization": "Bearer s3cret",

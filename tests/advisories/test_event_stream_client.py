@@ -17,11 +17,11 @@ import pytest
 import requests
 from gevent.ssl import CERT_OPTIONAL
 
-from certificates import Certificates
 from faye_ws import EventStreamError
-from faye_ws.eventsource_client import EventSourceClient
-from stream_servers import HEAD, STOP, Script
-from test_opening import context_of
+from faye_ws.eventsource.client import EventSourceClient
+from support.certificates import Certificates
+from support.redirecting import context_of
+from support.stream_servers import HEAD, STOP, Script
 
 DEADLINE = 15.0
 SECRET = b"s3cret"
@@ -184,9 +184,7 @@ class SecureServer:
         context = context_of(certificates.cert, certificates.key)
         context.load_verify_locations(certificates.ca)
         context.verify_mode = CERT_OPTIONAL
-        self._server = gevent.server.StreamServer(
-            ("127.0.0.1", 0), self._talk, ssl_context=context
-        )
+        self._server = gevent.server.StreamServer(("127.0.0.1", 0), self._talk, ssl_context=context)
         self._server.start()
         self.url = f"https://localhost:{self._server.server_port}/"
 

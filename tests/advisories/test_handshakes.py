@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-import drafts
-import serving
-import wire
-from driver.roles import ROLES, Role, key_of
 from faye_ws.driver import Client, Close, Message, Open, Server
 from faye_ws.errors import HandshakeError, HeadTooLarge
 from faye_ws.event_stream.format import format_event
 from faye_ws.event_stream.parser import EventTooLong, Parser
-from serving import Serving
-from streams import Cut, bytewise, feed, take
+from support import drafts, serving, wire
+from support.roles import ROLES, Role, key_of
+from support.serving import Serving
+from support.streams import Cut, bytewise, feed, take
 
 connect = serving.connect
 

@@ -78,9 +78,7 @@ def test_data_can_not_become_fields_or_events(serve: Serve, end: str) -> None:
 
 
 @end
-def test_data_of_a_broadcast_and_of_a_history_can_not_become_fields(
-    serve: Serve, end: str
-) -> None:
+def test_data_of_a_broadcast_and_of_a_history_can_not_become_fields(serve: Serve, end: str) -> None:
     def stream(es: EventSource) -> None:
         history = EventHistory()
         history.subscribe(es)
@@ -131,9 +129,7 @@ def test_a_type_or_an_id_with_a_line_break_is_refused_and_nothing_of_it_is_sent(
 
 
 @line_break
-def test_an_id_that_a_client_claims_can_not_become_fields(
-    serve: Serve, line_break: str
-) -> None:
+def test_an_id_that_a_client_claims_can_not_become_fields(serve: Serve, line_break: str) -> None:
     # An application may well send back what the client says it has seen.
     es = EventSource({"HTTP_LAST_EVENT_ID": f"a{line_break}data: forged"})
     with pytest.raises(ValueError, match="id"):

@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-import wire
-from drafts import DRAFTS
 from driver.test_hixie import open_driver as open_draft
-from extensions.deflated import deflate, open_deflate
-from extensions.ends import DEFLATE, ROLES, Role, make_request, open_client, open_server
 from faye_ws.driver import Client, Close, Driver, Message, PreparedMessage, RequestServer
 from faye_ws.driver.rfc6455 import RFC6455
 from faye_ws.extensions import PermessageDeflate
-from streams import Cut, bytewise, feed, take
+from support import wire
+from support.deflated import deflate, open_deflate
+from support.drafts import DRAFTS
+from support.ends import DEFLATE, ROLES, Role, make_request, open_client, open_server
+from support.streams import Cut, bytewise, feed, take
 
 MEBIBYTE = 2**20
 # Far more than any of it takes, and far less than what grows with the square of its length.

@@ -55,7 +55,7 @@ def rooms(method: Method) -> Iterator[tuple[Rooms, Callable[[str, str], str]]]:
 
 @either_method
 def test_an_id_of_one_history_replays_nothing_of_another(
-    rooms: tuple[Rooms, Callable[[str, str], str]]
+    rooms: tuple[Rooms, Callable[[str, str], str]],
 ) -> None:
     app, ask = rooms
     one, other = app.histories["/one"], app.histories["/other"]
@@ -89,7 +89,7 @@ def test_an_id_that_was_never_given_replays_nothing(
 
 @either_method
 def test_an_id_from_before_a_restart_is_told_as_a_gap(
-    rooms: tuple[Rooms, Callable[[str, str], str]]
+    rooms: tuple[Rooms, Callable[[str, str], str]],
 ) -> None:
     app, ask = rooms
     seen = app.histories["/one"].append("before the restart")

@@ -1,5 +1,5 @@
 """The browser of the tests in this folder."""
 
-from browser.chromium import chromium
+from support.chromium import chromium
 
 __all__ = ["chromium"]

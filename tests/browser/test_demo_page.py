@@ -14,7 +14,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-import programs
+from support import programs
 
 SERVER = programs.ROOT / "examples" / "server.py"
 

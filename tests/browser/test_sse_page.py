@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-import programs
+from support import programs
 
 SERVER = programs.ROOT / "examples" / "server.py"
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def test_ticks_go_on_through_a_restart_and_messages_reach_the_page(
-    chromium: webdriver.Chrome
+    chromium: webdriver.Chrome,
 ) -> None:
     def wait_until(condition: Callable[[], object]) -> None:
         WebDriverWait(chromium, 20, poll_frequency=0.05).until(lambda _: condition())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-import programs
+from support import programs
 
 SERVER = """
 import json

@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from cli.hostile import Script, read_to_end, reset, serve
 from cli.test_pipe import COMMAND, run
-from wire import CLOSE, WHOLE_TEXT, close_payload, frame
+from support.hostile import Script, read_to_end, reset, serve
+from support.wire import CLOSE, WHOLE_TEXT, close_payload, frame
 
 
 def test_each_of_a_great_many_lines_is_answered(url: str) -> None:
@@ -76,9 +76,7 @@ def never_close(peer: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("script", [close_oddly, reset_at_the_close, never_close])
-def test_enough_messages_are_enough_however_it_is_closed(
-    script: Script
-) -> None:
+def test_enough_messages_are_enough_however_it_is_closed(script: Script) -> None:
     with serve(script) as address:
         done = run("--count", "1", "--timeout", "0.5", f"ws://{address}")
     assert done == (0, "one\n", "")

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.hostile import ESCAPED, EVIL, read_to_end, serve, upgrade
-from wire import CLOSE, WHOLE_TEXT, close_payload, frame
+from support.hostile import ESCAPED, EVIL, read_to_end, serve, upgrade
+from support.wire import CLOSE, WHOLE_TEXT, close_payload, frame
 
 COMMAND = [sys.executable, "-W", "error", "-m", "faye_ws", "--no-history"]
 STREAMS = ("stdin", "stdout", "stderr")
@@ -32,9 +32,7 @@ def run(*arguments: str, terminals: str = "", **env: str) -> tuple[int, str, str
     for name in terminals.split():
         masters[name], streams[name] = pty.openpty()
         tty.setraw(streams[name])
-    with subprocess.Popen(
-        [*COMMAND, *arguments], **streams, env={**os.environ, **env}
-    ) as process:
+    with subprocess.Popen([*COMMAND, *arguments], **streams, env={**os.environ, **env}) as process:
         for name in masters:
             os.close(streams[name])
         shown = {name: read_terminal(masters[name]) for name in STREAMS[1:] if name in masters}
@@ -152,9 +150,7 @@ def talkative(request: pytest.FixtureRequest, url: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("to", "reason"), [(">/dev/full", "space"), (">&-", "descriptor")])
-def test_an_output_that_takes_nothing_is_one_sentence(
-    talkative: str, to: str, reason: str
-) -> None:
+def test_an_output_that_takes_nothing_is_one_sentence(talkative: str, to: str, reason: str) -> None:
     status, _, errors = shell(f"{talkative} {to}")
     assert (status, errors.count("\n")) == (5, 1)
     assert errors.startswith("faye-ws: can't write the output: ")

@@ -12,8 +12,8 @@ from typing import Any
 import gevent
 import pytest
 
-from certificates import Certificates
-from test_opening import context_of, redirecting, serve
+from support.certificates import Certificates
+from support.redirecting import context_of, redirecting, serve
 
 COMMAND = [sys.executable, "-W", "error", "-m", "faye_ws"]
 

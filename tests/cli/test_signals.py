@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.hostile import read_to_end, serve
 from cli.test_pipe import COMMAND
 from cli.test_terminal import Screen
-from wire import WHOLE_TEXT, frame
+from support.hostile import read_to_end, serve
+from support.wire import WHOLE_TEXT, frame
 
 
 def greet(peer: socket.socket) -> None:

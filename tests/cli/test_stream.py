@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-import programs
 from cli.test_pipe import COMMAND, run
+from support import programs
 
 SERVER = """
 import gevent

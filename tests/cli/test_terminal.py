@@ -21,8 +21,8 @@ from types import TracebackType
 
 import pytest
 
-from cli.hostile import serve
-from wire import WHOLE_TEXT, frame
+from support.hostile import serve
+from support.wire import WHOLE_TEXT, frame
 
 pytest.importorskip("prompt_toolkit")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from driver.roles import ROLES, Role
+from support.roles import ROLES, Role
 
 # How long an example takes says more about the machine than about us.
 settings.register_profile("without a deadline", deadline=None)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-import wire
-from driver.extension import Reverse
-from driver.roles import key_of
 from faye_ws.constants import ReadyState
 from faye_ws.driver import Client, Close, Message, Open, Ping
 from faye_ws.errors import HandshakeError, InvalidStatus
-from streams import Cut, feed, take
+from support import wire
+from support.extension import Reverse
+from support.roles import key_of
+from support.streams import Cut, feed, take
 
 URL = "ws://server.example.com/chat"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-import wire
 from faye_ws.constants import CloseCode
 from faye_ws.driver.closing import check_close, fit_reason, parse_close, serialize_close
 from faye_ws.errors import InvalidPayloadData, ProtocolError
+from support import wire
 
 # The registry of IANA ("WebSocket Close Code Number Registry"), without the codes that
 # may never be sent: 1004 (reserved), 1005, 1006, 1015.

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import wire
 from faye_ws.driver.frames import FrameHeader, parse_header, serialize_frame
 from faye_ws.errors import MessageTooBig, ProtocolError
+from support import wire
 
 LIMIT = 2**26
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from driver.roles import REQUEST
 from faye_ws.driver.handshake import (
     accept_response,
     check_origin,
@@ -22,6 +21,7 @@ from faye_ws.driver.handshake import (
 )
 from faye_ws.driver.http import Headers, Request, Response
 from faye_ws.errors import HandshakeError, OriginNotAllowed, UnsupportedVersion
+from support.roles import REQUEST
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import drafts
-from drafts import CLOSING, DRAFTS, HIXIE_75, HIXIE_76, VERSIONS, sized, text
 from driver.test_properties import described
 from faye_ws.constants import CloseCode, ReadyState
 from faye_ws.driver import Close, Driver, Event, Message, Open, PreparedMessage, Server
 from faye_ws.driver.hixie import Hixie75, Hixie76
 from faye_ws.driver.http import parse_request
 from faye_ws.errors import MessageTooBig, ProtocolError
-from streams import Cut, at, feed, take, whole
+from support import drafts
+from support.drafts import CLOSING, DRAFTS, HIXIE_75, HIXIE_76, VERSIONS, sized, text
+from support.streams import Cut, at, feed, take, whole
 
 EXAMPLES = {HIXIE_75: drafts.EXAMPLE_75, HIXIE_76: drafts.EXAMPLE_76}
 

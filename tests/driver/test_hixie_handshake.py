@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import drafts
-from drafts import DRAFTS, HIXIE_75, HIXIE_76, VERSIONS
 from faye_ws.driver import Close, Connect, Headers, Open, Request, Server
 from faye_ws.driver.hixie_handshake import find_version, parse_keys, solve_challenge
 from faye_ws.driver.server import choose_driver
 from faye_ws.errors import HandshakeError, OriginNotAllowed, UnsupportedVersion
-from streams import Cut, feed, take
+from support import drafts
+from support.drafts import DRAFTS, HIXIE_75, HIXIE_76, VERSIONS
+from support.streams import Cut, feed, take
 
 EXAMPLES = {HIXIE_75: drafts.EXAMPLE_75, HIXIE_76: drafts.EXAMPLE_76}
 ANSWERS = {HIXIE_75: drafts.ANSWER_75, HIXIE_76: drafts.ANSWER_76}
@@ -277,9 +277,7 @@ def test_a_draft_that_is_not_spoken_is_refused_and_told_why(version: str, versio
 
 @pytest.mark.parametrize("draft", ["7", "8", "0"])
 def test_drafts_with_a_version_header_are_refused_whatever_is_spoken(draft: str) -> None:
-    asked = Request(
-        "GET", "/", Headers([*fields(HIXIE_75), ("Sec-WebSocket-Version", draft)])
-    )
+    asked = Request("GET", "/", Headers([*fields(HIXIE_75), ("Sec-WebSocket-Version", draft)]))
     assert isinstance(refusal(asked).error, UnsupportedVersion)
 
 

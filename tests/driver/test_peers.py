@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import wire
-from driver.roles import open_client, open_server
 from faye_ws.driver import Client, Close, Connect, Driver, Message, Open, Ping, Pong, Server
 from faye_ws.extensions import PermessageDeflate
-from streams import Cut, at, take, whole
+from support import wire
+from support.roles import open_client, open_server
+from support.streams import Cut, at, take, whole
 
 websockets_client = pytest.importorskip("websockets.client")
 websockets_extension = pytest.importorskip("websockets.extensions.permessage_deflate")

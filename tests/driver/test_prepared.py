@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
-from extensions.ends import DEFLATE, Tracing, make_request, open_client, open_server
 from faye_ws.driver import Close, Message, RequestServer
 from faye_ws.driver.prepared import PreparedMessage
 from faye_ws.extensions import Message as ExtensionMessage
 from faye_ws.extensions import PermessageDeflate, deflate
-from streams import feed, take
-from wire import WHOLE_BINARY, WHOLE_TEXT, unframe
+from support.ends import DEFLATE, Tracing, make_request, open_client, open_server
+from support.streams import feed, take
+from support.wire import WHOLE_BINARY, WHOLE_TEXT, unframe
 
 TAIL = b"\x00\x00\xff\xff"
 LINE = "the same line for everyone, and everyone has heard it before: " * 3

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import wire
-from driver.roles import ROLES, Role, key_of
 from faye_ws.constants import ReadyState
 from faye_ws.driver import Client, Close, Connect, Driver, Event, Message, Open, Server
-from streams import Cut, at, whole
+from support import wire
+from support.roles import ROLES, Role, key_of
+from support.streams import Cut, at, whole
 
 FIRST_BYTES = (0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88)
 # Enough to mend a text that was cut, to end a message, and to be wrong.

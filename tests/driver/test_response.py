@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from faye_ws.driver.http import Headers, Response
 from faye_ws.driver.response import BodyReader, ResponseReader
 from faye_ws.errors import HandshakeError
-from streams import Cut, at, whole
+from support.streams import Cut, at, whole
 
 CHUNKED = {"Transfer-Encoding": "chunked"}
 
@@ -38,7 +38,7 @@ BODIES: dict[str, tuple[bytes, bytes, bool]] = {
     "a capital": (b"B\r\n" + b"x" * 11 + b"\r\n0\r\n", b"x" * 11, True),
     "two digits": (b"01\r\na\r\n10\r\n" + b"x" * 16 + b"\r\n", b"a" + b"x" * 16, False),
     "line breaks in a chunk": (b"4\r\n\r\n\r\n\r\n0\r\n", b"\r\n\r\n", True),
-    "extensions": (b"1;a\r\na\r\n1;a=b;c=\"d\"\r\nb\r\n0;e\r\n", b"ab", True),
+    "extensions": (b'1;a\r\na\r\n1;a=b;c="d"\r\nb\r\n0;e\r\n', b"ab", True),
     "space before an extension": (b"1 \t;a\r\na\r\n1 \r\nb\r\n", b"ab", False),
     "a CR in an extension": (b"1;a\rb\r\na\r\n", b"a", False),
     "a part of a chunk": (b"5\r\nab", b"ab", False),

@@ -10,11 +10,11 @@ import tracemalloc
 
 import pytest
 
-import wire
-from driver.roles import Role
 from faye_ws.constants import ReadyState
 from faye_ws.driver import Close, Event, Message, Ping, Pong
-from streams import Cut, bytewise, feed, take
+from support import wire
+from support.roles import Role
+from support.streams import Cut, bytewise, feed, take
 
 LENGTHS = [0, 1, 125, 126, 127, 65535, 65536]
 

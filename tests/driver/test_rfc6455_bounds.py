@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-import wire
-from driver.roles import Role
 from faye_ws.driver import Close, Event, Message, Ping, Server
 from faye_ws.driver.rfc6455 import RFC6455
-from streams import Cut, bytewise, take, whole
+from support import wire
+from support.roles import Role
+from support.streams import Cut, bytewise, take, whole
 
 # As `Driver.events` says, with what one more message adds.
 AT_ONCE = 2**18

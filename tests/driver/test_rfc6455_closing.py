@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-import wire
-from driver.roles import Role
 from faye_ws.constants import ReadyState
 from faye_ws.driver import Close, Message, Ping, Pong
 from faye_ws.driver.rfc6455 import RFC6455
-from streams import Cut, feed, take
+from support import wire
+from support.roles import Role
+from support.streams import Cut, feed, take
 
 SENDABLE = [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3999, 4000, 4999]
 

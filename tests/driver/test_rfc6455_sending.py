@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-import wire
-from driver.extension import Reverse
-from driver.roles import REQUEST, Role, open_client
 from faye_ws.constants import ReadyState
 from faye_ws.driver import Client, Close, Headers, Message, Ping, Pong, Request, RequestServer
 from faye_ws.driver.prepared import PreparedMessage
 from faye_ws.driver.rfc6455 import RFC6455
-from streams import Cut, feed, take
+from support import wire
+from support.extension import Reverse
+from support.roles import REQUEST, Role, open_client
+from support.streams import Cut, feed, take
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536])

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-import wire
-from driver.extension import Reverse
-from driver.roles import REQUEST
 from faye_ws.constants import ReadyState
 from faye_ws.driver import (
     Close,
@@ -25,7 +22,10 @@ from faye_ws.driver import (
 )
 from faye_ws.driver.prepared import PreparedMessage
 from faye_ws.errors import HandshakeError, HeadTooLarge, OriginNotAllowed, UnsupportedVersion
-from streams import Cut, feed, take
+from support import wire
+from support.extension import Reverse
+from support.roles import REQUEST
+from support.streams import Cut, feed, take
 
 HELLO = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 

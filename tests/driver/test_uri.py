@@ -35,10 +35,16 @@ from faye_ws.driver.uri import Address, parse_url
         ("ws://h/?", Address(False, "h", 80, "/?"), "h"),
         ("ws://h/a b?c d", Address(False, "h", 80, "/a%20b?c%20d"), "h"),
         ("ws://h/\u00fc?\u00fc", Address(False, "h", 80, "/%C3%BC?%C3%BC"), "h"),
-        ("ws://b\u00fccher.example/", Address(False, "xn--bcher-kva.example", 80, "/"),
-         "xn--bcher-kva.example"),
-        ("ws://[fe80::1%25eth0]:8000/", Address(False, "fe80::1%eth0", 8000, "/"),
-         "[fe80::1]:8000"),
+        (
+            "ws://b\u00fccher.example/",
+            Address(False, "xn--bcher-kva.example", 80, "/"),
+            "xn--bcher-kva.example",
+        ),
+        (
+            "ws://[fe80::1%25eth0]:8000/",
+            Address(False, "fe80::1%eth0", 8000, "/"),
+            "[fe80::1]:8000",
+        ),
     ],
 )
 def test_a_url_says_where_to_connect_and_what_to_ask_for(
@@ -95,7 +101,15 @@ def test_credentials_are_decoded_and_left_out_of_the_url(
 
 @pytest.mark.parametrize(
     "url",
-    ["ws://h/a\r\nX: y", "ws://h/\0", "ws://h/a\tb", "ws://h/\x7f", " ws://h/", "ws://h/ ", "ws://h\n/"],
+    [
+        "ws://h/a\r\nX: y",
+        "ws://h/\0",
+        "ws://h/a\tb",
+        "ws://h/\x7f",
+        " ws://h/",
+        "ws://h/ ",
+        "ws://h\n/",
+    ],
 )
 def test_what_no_url_can_have_is_refused_and_not_left_out(url: str) -> None:
     with pytest.raises(ValueError, match="can't be in one"):
@@ -105,8 +119,20 @@ def test_what_no_url_can_have_is_refused_and_not_left_out(url: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "a b", "a\\b", "%41", "\u00a8", "a,b", "a..b", ".a", ".", "a..", "\u00fc..b",
-        "x" * 64, f"a.{'x' * 70}.b", "\u00fc" * 64, ".".join(["x" * 63] * 4),
+        "a b",
+        "a\\b",
+        "%41",
+        "\u00a8",
+        "a,b",
+        "a..b",
+        ".a",
+        ".",
+        "a..",
+        "\u00fc..b",
+        "x" * 64,
+        f"a.{'x' * 70}.b",
+        "\u00fc" * 64,
+        ".".join(["x" * 63] * 4),
     ],
 )
 def test_a_host_that_is_no_name_is_refused(host: str) -> None:

@@ -16,10 +16,14 @@ from faye_ws.event_stream.format import format_comment, format_event
         ({"data": ""}, b"data: \n\n"),
         ({"data": " leading"}, b"data:  leading\n\n"),
         ({"data": "a\nb\r\nc\rd\n"}, b"data: a\ndata: b\ndata: c\ndata: d\ndata: \n\n"),
-        ({"data": "a\v\f\x1c\x1d\x1e\x85\u2028\u2029b"},
-         "data: a\v\f\x1c\x1d\x1e\x85\u2028\u2029b\n\n".encode()),
-        ({"data": "x", "event": "notification", "id": "99"},
-         b"event: notification\nid: 99\ndata: x\n\n"),
+        (
+            {"data": "a\v\f\x1c\x1d\x1e\x85\u2028\u2029b"},
+            "data: a\v\f\x1c\x1d\x1e\x85\u2028\u2029b\n\n".encode(),
+        ),
+        (
+            {"data": "x", "event": "notification", "id": "99"},
+            b"event: notification\nid: 99\ndata: x\n\n",
+        ),
         ({"data": "x", "event": ""}, b"data: x\n\n"),
         ({"data": "x", "id": 0}, b"id: 0\ndata: x\n\n"),
         ({"data": "x", "id": ""}, b"id:\ndata: x\n\n"),

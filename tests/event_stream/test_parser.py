@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from faye_ws.event_stream.format import format_comment, format_event
 from faye_ws.event_stream.parser import EventTooLong, Parser, StreamEvent
-from streams import bytewise, whole
+from support.streams import bytewise, whole
 
 BOM = b"\xef\xbb\xbf"
 LONG = b"x" * 2048
@@ -33,13 +33,10 @@ FORMAT: dict[str, tuple[bytes, list[str]]] = {
     "bom-2": (BOM + BOM + b"data:1\n\ndata:2\n\ndata:3\n\n", ["2", "3"]),
     "bom-utf-16": (b"\xff\xfedata:1\n\ndata:2\n\n", ["2"]),
     "comments": (
-        b"data:1\r:\0\n:\r\ndata:2\n:" + LONG + b"\rdata:3\n:data:fail\r:" + LONG
-        + b"\ndata:4\n\n",
+        b"data:1\r:\0\n:\r\ndata:2\n:" + LONG + b"\rdata:3\n:data:fail\r:" + LONG + b"\ndata:4\n\n",
         ["1\n2\n3\n4"],
     ),
-    "data-before-final-empty-line": (
-        b"retry:1000\ndata:test1\n\nid:test\ndata:test2\n", ["test1"]
-    ),
+    "data-before-final-empty-line": (b"retry:1000\ndata:test1\n\nid:test\ndata:test2\n", ["test1"]),
     "field-data": (b"data:\n\ndata\ndata\n\ndata:test\n\n", ["", "\n", "test"]),
     "field-parsing": (
         b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\r"

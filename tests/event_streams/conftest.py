@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from browser.chromium import chromium
-from event_streams.serving import SERVERS, Served, serve
+from support.chromium import chromium
+from support.event_streams import SERVERS, Served, serve
 
 __all__ = ["chromium"]
 

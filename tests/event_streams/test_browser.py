@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from selenium import webdriver
 
-import programs
-from event_streams.serving import DEADLINE, find_port, serve
+from support import programs
+from support.event_streams import DEADLINE, find_port, serve
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,7 +32,9 @@ def check_counting(heard: list[list[Any]]) -> None:
     events = [entry for entry in heard if entry[0] not in ("open", "error")]
     for number, (kind, data, id) in enumerate(events):
         assert (kind, data, id) == (
-            "message" if number % 2 else "tick", f"event {number}", str(number)
+            "message" if number % 2 else "tick",
+            f"event {number}",
+            str(number),
         )
 
 
@@ -91,8 +93,17 @@ def test_events_come_at_once_through_nginx_with_its_defaults(nginx: Any) -> None
     with serve("pywsgi") as server:
         program, front = nginx(server.port)
         with program:
-            command = [programs.require("curl"), "-sN", "--retry", "20", "--retry-connrefused",
-                       "--retry-delay", "0", "-H", "Accept: text/event-stream"]
+            command = [
+                programs.require("curl"),
+                "-sN",
+                "--retry",
+                "20",
+                "--retry-connrefused",
+                "--retry-delay",
+                "0",
+                "-H",
+                "Accept: text/event-stream",
+            ]
             command.append(f"http://127.0.0.1:{front}/")
             with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
                 assert curl.stdout is not None

@@ -17,9 +17,9 @@ import pytest
 import requests
 import sseclient
 
-import programs
-from event_streams.serving import DEADLINE, HERE, Served
 from faye_ws import EventSource
+from support import programs
+from support.event_streams import DEADLINE, HERE, Served
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import programs
-import wire
 from faye_ws.constants import DEFAULT_MAX_LENGTH
+from support import programs, wire
 
 MEBIBYTE, GIBIBYTE = 2**20, 2**30
 # What a process may need beside the message: the code that it had not loaded, and what the

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-import serving
-from extensions.ends import Role, open_client, open_server
 from faye_ws.driver import Close, Message
 from faye_ws.extensions import Message as ExtensionMessage
 from faye_ws.extensions import PermessageDeflate, contract
-from programs import ROOT
-from serving import Serving, handshake, wait_for
-from streams import Cut, feed
-from wire import WHOLE_TEXT, frame, unframe
+from support import serving
+from support.ends import Role, open_client, open_server
+from support.programs import ROOT
+from support.serving import Serving, handshake, wait_for
+from support.streams import Cut, feed
+from support.wire import WHOLE_TEXT, frame, unframe
 
 connect = serving.connect
 

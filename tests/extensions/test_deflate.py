@@ -13,14 +13,14 @@ from websockets.extensions.permessage_deflate import (
     ServerPerMessageDeflateFactory,
 )
 
-import wire
-from driver.roles import key_of
-from extensions.ends import DEFLATE, make_request, open_client, open_server
 from faye_ws.driver import Client, Close, RequestServer
 from faye_ws.extensions import PermessageDeflate
 from faye_ws.extensions.header import parse_header
-from streams import take
-from wire import unframe
+from support import wire
+from support.ends import DEFLATE, make_request, open_client, open_server
+from support.roles import key_of
+from support.streams import take
+from support.wire import unframe
 
 SERVER_NCT, CLIENT_NCT = "server_no_context_takeover", "client_no_context_takeover"
 SERVER_BITS, CLIENT_BITS = "server_max_window_bits", "client_max_window_bits"
@@ -268,8 +268,18 @@ def test_a_client_fails_on_an_answer_that_does_not(options: dict[str, Any], answ
 # Both ends together, and with others
 
 POLICIES: list[dict[str, Any]] = [
-    dict(zip(("no_context_takeover", "request_no_context_takeover",
-              "max_window_bits", "request_max_window_bits"), values, strict=True))
+    dict(
+        zip(
+            (
+                "no_context_takeover",
+                "request_no_context_takeover",
+                "max_window_bits",
+                "request_max_window_bits",
+            ),
+            values,
+            strict=True,
+        )
+    )
     for values in itertools.product((False, True), (False, True), (None, 9, 12), (None, 9, 15))
 ]
 

@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import pytest
 
-import wire
-from extensions.deflated import HELLO, HELLO_AGAIN, deflate, open_deflate, sent
-from extensions.ends import DEFLATE, Role, open_client
 from faye_ws.driver import Close, Message
 from faye_ws.driver.rfc6455 import RFC6455
 from faye_ws.extensions import PermessageDeflate
-from streams import feed, take
-from wire import WHOLE_TEXT
+from support import wire
+from support.deflated import HELLO, HELLO_AGAIN, deflate, open_deflate, sent
+from support.ends import DEFLATE, Role, open_client
+from support.streams import feed, take
+from support.wire import WHOLE_TEXT
 
 
 def limits(role: Role) -> list[tuple[str, bytes, int]]:

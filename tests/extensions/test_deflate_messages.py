@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import pytest
 
-import wire
-from extensions.deflated import HELLO, HELLO_AGAIN, LINES, deflate, open_deflate, sent
-from extensions.ends import DEFLATE, RSV1, Role, open_client, open_server
 from faye_ws.driver import Close, Message, Ping
 from faye_ws.extensions import PermessageDeflate
-from streams import Cut, feed
-from wire import BINARY, LAST, MORE, PING, TEXT, WHOLE_BINARY, WHOLE_TEXT
+from support import wire
+from support.deflated import HELLO, HELLO_AGAIN, LINES, deflate, open_deflate, sent
+from support.ends import DEFLATE, RSV1, Role, open_client, open_server
+from support.streams import Cut, feed
+from support.wire import BINARY, LAST, MORE, PING, TEXT, WHOLE_BINARY, WHOLE_TEXT
 
 # 7.2.3: the examples of the RFC
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
-import wire
-from extensions.deflated import LINES, TAIL, deflate, sent
-from extensions.ends import DEFLATE, open_client, open_server
 from faye_ws.driver import Close, Message
 from faye_ws.extensions import PermessageDeflate
-from streams import feed, take
-from wire import unframe
+from support import wire
+from support.deflated import LINES, TAIL, deflate, sent
+from support.ends import DEFLATE, open_client, open_server
+from support.streams import feed, take
+from support.wire import unframe
 
 
 @given(st.data())

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-import wire
-from driver.roles import key_of
-from extensions.ends import RSV1, RSV2, RSV3, Role, Tracing, make_request, open_client, open_server
 from faye_ws import WebSocketError
 from faye_ws.driver import Client, Close, Driver, Message, Open, RequestServer, Server
 from faye_ws.errors import HandshakeError, InvalidPayloadData
 from faye_ws.extensions.pipeline import check_extensions, respond
-from streams import Cut, feed, take
-from wire import WHOLE_TEXT, unframe
+from support import wire
+from support.ends import RSV1, RSV2, RSV3, Role, Tracing, make_request, open_client, open_server
+from support.roles import key_of
+from support.streams import Cut, feed, take
+from support.wire import WHOLE_TEXT, unframe
 
 
 def answer_of(offer: str | None, *extensions: Tracing) -> str | None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import programs
-from browser.chromium import chromium
-from interop import clients
-from interop.server import EchoServer
+from support import interop_clients as clients
+from support import programs
+from support.chromium import chromium
+from support.interop_server import EchoServer
 
 __all__ = ["chromium"]
 

@@ -7,10 +7,10 @@ import http.client
 import pytest
 from selenium import webdriver
 
-from interop import clients
-from interop.clients import CLIENTS, Client
-from interop.conversation import Message, Script
-from interop.server import EchoServer
+from support import interop_clients as clients
+from support.conversation import Message, Script
+from support.interop_clients import CLIENTS, Client
+from support.interop_server import EchoServer
 
 MEBIBYTE = 2**20
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

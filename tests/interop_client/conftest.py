@@ -13,8 +13,8 @@ from typing import Any
 import gevent
 import pytest
 
-import programs
-from certificates import Certificates
+from support import programs
+from support.certificates import Certificates
 
 HERE = Path(__file__).parent
 PROXY = programs.ROOT / "examples" / "proxy_server.py"

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-import programs
+from support import programs
 
 EXAMPLE = programs.ROOT / "examples" / "autobahn_client.py"
 

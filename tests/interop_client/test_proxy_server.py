@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-import programs
 from interop_client.conftest import PROXY
+from support import programs
 
 REFUSALS = {
     b"GET http://localhost/ HTTP/1.1\r\n\r\n": b"405 Method Not Allowed",
@@ -46,7 +46,7 @@ def test_what_it_does_not_do_it_refuses(proxy: programs.Program, request_: bytes
 
 
 def test_the_end_of_one_direction_passes_through_and_the_other_goes_on(
-    proxy: programs.Program
+    proxy: programs.Program,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, connect(proxy) as client:
         port = listener.getsockname()[1]

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-import programs
-from certificates import Certificates
 from interop_client.conftest import CREDENTIALS, PASSWORD, PROXY, USER
+from support import programs
+from support.certificates import Certificates
 
 SCRIPT = """
 import sys

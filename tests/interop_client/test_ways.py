@@ -7,9 +7,9 @@ from typing import Any
 import gevent.event
 import pytest
 
-from certificates import Certificates
 from faye_ws import Client, InvalidStatus
 from faye_ws.extensions import PermessageDeflate
+from support.certificates import Certificates
 
 DEADLINE = 20.0
 MESSAGES: list[str | bytes] = [
@@ -25,9 +25,7 @@ MESSAGES: list[str | bytes] = [
 plain_and_secure = pytest.mark.parametrize("scheme", ["plain", "secure"])
 
 
-def connect(
-    url: str, way: dict[str, Any], certificates: Certificates, **options: Any
-) -> Client:
+def connect(url: str, way: dict[str, Any], certificates: Certificates, **options: Any) -> Client:
     if url.startswith("wss:"):
         options["ca"] = certificates.ca
     return Client(url, ["amqp", "irc"], connect_timeout=DEADLINE, **way, **options)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import programs
-from browser.chromium import chromium
+from support import programs
+from support.chromium import chromium
 
 __all__ = ["chromium"]
 

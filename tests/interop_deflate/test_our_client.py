@@ -16,14 +16,14 @@ import websockets.sync.server
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.sync.server import ServerConnection
 
-import wire
 from faye_ws import HandshakeError
 from faye_ws.driver import Client, Close
 from faye_ws.driver import Message as MessageEvent
 from faye_ws.extensions import PermessageDeflate
 from faye_ws.extensions.header import parse_header
-from interop_deflate.conversation import MESSAGES, POLICIES, Message
-from streams import take
+from support import wire
+from support.deflate_conversation import MESSAGES, POLICIES, Message
+from support.streams import take
 
 policies = pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 pytestmark = pytest.mark.timeout(180)

@@ -15,9 +15,9 @@ import websockets.sync.client
 from selenium import webdriver
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-import programs
 from faye_ws.extensions.header import parse_header
-from interop_deflate.conversation import MESSAGES, POLICIES, Message, count_compressed, pack, unpack
+from support import programs
+from support.deflate_conversation import MESSAGES, POLICIES, Message, count_compressed, pack, unpack
 
 HERE = Path(__file__).parent
 TIMEOUT = 20

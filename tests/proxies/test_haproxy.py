@@ -10,12 +10,11 @@ import pytest
 import requests
 from websockets.sync.client import connect
 
-import drafts
-import programs
 from faye_ws import Client
 from faye_ws.extensions import PermessageDeflate
-from proxies.running import DEADLINE, dial, find_port, serve, wait_until_it_listens
-from streams import Cut, bytewise
+from support import drafts, programs
+from support.running_proxies import DEADLINE, dial, find_port, serve, wait_until_it_listens
+from support.streams import Cut, bytewise
 
 CONFIG = programs.ROOT / "examples" / "haproxy.cfg"
 

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-import drafts
-import programs
-from proxies.running import DEADLINE, dial, find_port, serve, wait_until_it_listens
-from streams import Cut, bytewise
+from support import drafts, programs
+from support.running_proxies import DEADLINE, dial, find_port, serve, wait_until_it_listens
+from support.streams import Cut, bytewise
 
 README = programs.ROOT / "README.md"
 FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

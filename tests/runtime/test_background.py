@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import scripts
-import serving
-from scripts import CLOSE, PING, TEXT, ScriptPeer
+from support import scripts, serving
+from support.scripts import CLOSE, PING, TEXT, ScriptPeer
 
 
 @pytest.fixture
@@ -410,9 +409,7 @@ _SLEEPING_LISTENER = """
 """
 
 
-def test_listeners_may_sleep_as_gevent_does(
-    tmp_path: Path, peer: ScriptPeer
-) -> None:
+def test_listeners_may_sleep_as_gevent_does(tmp_path: Path, peer: ScriptPeer) -> None:
     with scripts.run(tmp_path, _SLEEPING_LISTENER, peer.url) as script:
         peer.accept()
         script.wait_for_line("open")
@@ -443,9 +440,10 @@ _TIMEOUT_BESIDE_LISTENER = """
 
 
 def test_a_timeout_is_kept_while_a_listener_sleeps(tmp_path: Path, peer: ScriptPeer) -> None:
-    with ScriptPeer() as second, scripts.run(
-        tmp_path, _TIMEOUT_BESIDE_LISTENER, peer.url, second.url
-    ) as script:
+    with (
+        ScriptPeer() as second,
+        scripts.run(tmp_path, _TIMEOUT_BESIDE_LISTENER, peer.url, second.url) as script,
+    ):
         peer.accept()
         second.accept()
         peer.send(TEXT, b"a")
@@ -499,9 +497,7 @@ _FORKED_INBOX = """
 """
 
 
-def test_what_has_come_before_a_fork_is_the_parents_alone(
-    tmp_path: Path, peer: ScriptPeer
-) -> None:
+def test_what_has_come_before_a_fork_is_the_parents_alone(tmp_path: Path, peer: ScriptPeer) -> None:
     with scripts.run(tmp_path, _FORKED_INBOX, peer.url) as script:
         peer.accept().send(TEXT, b"for the parent")
         script.wait_for_line("nothing for the child")

@@ -12,11 +12,10 @@ from pathlib import Path
 import gevent
 import pytest
 
-import scripts
-import serving
 from faye_ws import Client, ConnectionClosed, EventSource, WebSocket, broadcast
-from scripts import ScriptPeer
-from serving import DEADLINE, Serving, wait_for
+from support import scripts, serving
+from support.scripts import ScriptPeer
+from support.serving import DEADLINE, Serving, wait_for
 
 
 @pytest.fixture
@@ -230,5 +229,3 @@ def test_a_child_takes_nothing_of_its_parents_streams(tmp_path: Path, kind: str)
             script.wait_for_line("numbers 100")
             assert script.errors() == ""
     server.stop()
-
-

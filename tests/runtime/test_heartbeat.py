@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from faye_ws.runtime.heartbeat import Heartbeat
-from serving import wait_for
+from support.serving import wait_for
 
 
 class Member:

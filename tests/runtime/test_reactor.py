@@ -12,8 +12,6 @@ import gevent
 import pytest
 from gevent._hub_local import get_hub_if_exists
 
-import programs
-import serving
 from faye_ws.runtime.background import (
     find_background_reactor,
     place_of_client,
@@ -22,7 +20,8 @@ from faye_ws.runtime.background import (
 from faye_ws.runtime.handing_over import hand_over
 from faye_ws.runtime.reactor import Reactor, current_reactor
 from faye_ws.runtime.threads import current_thread
-from serving import Peer, Serving, wait_for
+from support import programs, serving
+from support.serving import Peer, Serving, wait_for
 
 connect = serving.connect
 

@@ -13,7 +13,7 @@ from gevent.event import Event
 from faye_ws.runtime.handing_over import hand_over
 from faye_ws.runtime.reactor import Reactor, current_reactor
 from faye_ws.runtime.threads import ListenerPool, WaitingThread, current_thread
-from serving import DEADLINE, wait_for
+from support.serving import DEADLINE, wait_for
 
 NEVER = float("inf")
 

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from faye_ws.runtime.transport import TLSTransport, Transport, open_transport
-from serving import DEADLINE, wait_for
+from support.serving import DEADLINE, wait_for
 
 # More than the kernel takes on its own.
 FLOOD = bytes(range(256)) * 2**14
@@ -59,9 +59,7 @@ class Ends:
         self.ours, self.peer = sockets
         self.peer.setblocking(False)
         self.owner = Owner()
-        self.transport = open_transport(
-            self.ours, gevent.get_hub().loop, self.owner, keep_socket
-        )
+        self.transport = open_transport(self.ours, gevent.get_hub().loop, self.owner, keep_socket)
 
     def peer_reads(self, length: int) -> bytes:
         """Return so many bytes, or what comes before the end."""

@@ -7,7 +7,7 @@ import pytest
 from gevent import GreenletExit, Timeout
 
 from faye_ws.runtime.waiting import WaitQueue
-from serving import DEADLINE, wait_for
+from support.serving import DEADLINE, wait_for
 
 
 @pytest.fixture

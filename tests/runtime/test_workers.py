@@ -10,7 +10,7 @@ from gevent.event import Event
 from greenlet import getcurrent, greenlet
 
 from faye_ws.runtime.workers import Job, Workers
-from serving import count_objects, wait_for
+from support.serving import count_objects, wait_for
 
 
 @pytest.fixture

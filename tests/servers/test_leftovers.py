@@ -15,8 +15,7 @@ import pytest
 import requests
 from websockets.sync.client import connect
 
-import programs
-import serving
+from support import programs, serving
 
 HERE = Path(__file__).parent
 DEADLINE = 15.0

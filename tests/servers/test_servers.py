@@ -20,10 +20,9 @@ import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-import drafts
-import programs
-from certificates import Certificates
-from streams import Cut, bytewise
+from support import drafts, programs
+from support.certificates import Certificates
+from support.streams import Cut, bytewise
 
 HERE = Path(__file__).parent
 SERVED = HERE / "served.py"
@@ -99,9 +98,21 @@ def wait_for(condition: Callable[[], object], what: str, log: Callable[[], str])
 
 def start(server: str, app: str, tls: Certificates | None) -> tuple[programs.Program, int | None]:
     if server in _GUNICORN:
-        command = [sys.executable, "-m", "gunicorn", *_GUNICORN[server], "-b", "localhost:0",
-                   "--chdir", str(HERE), "--access-logfile", "-", "--graceful-timeout", "2",
-                   "--no-control-socket"]
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            *_GUNICORN[server],
+            "-b",
+            "localhost:0",
+            "--chdir",
+            str(HERE),
+            "--access-logfile",
+            "-",
+            "--graceful-timeout",
+            "2",
+            "--no-control-socket",
+        ]
         if tls:
             command += ["--certfile", tls.cert, "--keyfile", tls.key]
         command[command.index("localhost:0")] = "127.0.0.1:0"

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 
-import programs
-import wire
-from certificates import Certificates
+from support import programs, wire
+from support.certificates import Certificates
 
 HERE = Path(__file__).parent
 # Long after anything that is measured in seconds: who is late here has hung.

@@ -1,0 +1,265 @@
+"""The request for an event stream, and where its redirects lead.
+
+Invariants: what was given for one origin is shown to no other; each request has its response
+within `connect_timeout`, whatever the server does instead; what comes with anything but a
+stream is not waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+
+from ..driver.http import Headers
+from ..errors import EventStreamError, EventStreamLost
+from ..event_stream.header import format_last_event_id
+from ..runtime.waiting import give_turn
+from .adapter import IS_INSTALLED
+
+if IS_INSTALLED:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from requests.cookies import RequestsCookieJar
+    from requests.exceptions import ConnectionError as RequestsConnectionError
+    from requests.exceptions import RequestException, SSLError, Timeout
+    from urllib3.exceptions import HTTPError, LocationValueError
+
+    from .adapter import CooperativeAdapter
+
+REQUEST_OPTIONS = frozenset(
+    ("data", "json", "params", "auth", "cookies", "proxies", "verify", "cert")
+)
+_HEADERS = {
+    "Accept": "text/event-stream",
+    "Cache-Control": "no-cache",
+    # A compressed stream tends to come late.
+    "Accept-Encoding": "identity",
+}
+_READ_SIZE = 2**16
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# RFC 9110, 9.2.1: methods that ask for nothing but an answer.
+_SAFE_METHODS = frozenset(("GET", "HEAD"))
+# The header fields that go along to another origin, as those of a WebSocket client: of no other
+# is it known that it is no secret.
+_HARMLESS = frozenset(("accept-language", "origin", "user-agent"))
+# How much of what a server says goes into a sentence about it.
+_MAX_QUOTE = 100
+
+
+class StreamRequest:
+    """A request that can be sent again and again.
+
+    Args:
+        url, method, headers: what to ask for.
+        session: a `requests.Session`, or None.
+        connect_timeout: seconds from connecting to the end of the response's head.
+        timeout: seconds of silence after which a connection counts as lost, or None.
+        options: more of `requests.request`: any of `REQUEST_OPTIONS`.
+
+    Raises:
+        TypeError, ValueError: one of these is not what it should be.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        method: str,
+        headers: Mapping[str, str],
+        session: Any,
+        connect_timeout: float,
+        timeout: float | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self._url = url
+        self._method = method
+        self._headers = {**_HEADERS, **headers}
+        self._session = _cooperate(session)
+        self._connect_timeout = connect_timeout
+        self._timeout = (connect_timeout, timeout)
+        self._options = options
+        self._response: Any = None
+        # The URL and the headers are checked now, not when it is too late to say so.
+        requests.Request(method, url, headers=self._headers).prepare()
+        _check_headers(self._headers)
+
+    def send(self, last_event_id: str) -> Any:
+        """Send it, follow the redirects, and return the response that is none.
+
+        Raises:
+            EventStreamLost: there is no response, for now.
+            EventStreamError: there will be none.
+        """
+        try:
+            return self._follow_redirects(last_event_id)
+        except (RequestException, HTTPError, OSError) as error:
+            raise explain(error) from error
+
+    def read(self) -> bytes:
+        """Return the bytes of the last response that have come, or wait for some; b"" at its end.
+
+        Raises:
+            EventStreamLost: the connection is lost.
+        """
+        if "Content-Encoding" in self._response.headers:
+            # A little that has come may be very much, for which nobody waits.
+            give_turn(gevent.get_hub())
+        try:
+            data: bytes = self._response.raw.read1(_READ_SIZE, decode_content=True)
+        except (RequestException, HTTPError, OSError) as error:
+            raise explain(error) from error
+        return data
+
+    def close(self) -> None:
+        """Close all that the request has opened."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+        for adapter in self._session.adapters.values():
+            if isinstance(adapter, CooperativeAdapter):
+                adapter.close()
+
+    def _follow_redirects(self, last_event_id: str) -> Any:
+        # It goes along with every redirect, as from browsers: it is the stream's, and where a
+        # redirect leads is who needs it.
+        last_id = {"Last-Event-ID": value} if (value := format_last_event_id(last_event_id)) else {}
+        response = self._receive(
+            lambda: self._session.request(
+                self._method,
+                self._url,
+                headers={**self._headers, **last_id},
+                stream=True,
+                timeout=self._timeout,
+                allow_redirects=False,
+                **self._options,
+            )
+        )
+        is_foreign = False
+        redirects = 0
+        while response.is_redirect:
+            redirects += 1
+            if redirects > self._session.max_redirects:
+                raise EventStreamError("too many redirects", response.status_code)
+            request = self._find_next(response)
+            if _find_origin(request.url) != _find_origin(response.url):
+                is_foreign = True
+                request = self._make_foreign(request, last_id)
+            response = self._resend(request, is_foreign)
+        return response
+
+    def _find_next(self, response: Any) -> Any:
+        """Return the request that a redirect asks for.
+
+        Raises:
+            EventStreamError: it is not to be made.
+        """
+        request, status = response.next, response.status_code
+        if request is None:
+            raise EventStreamError("a redirect that does not say where to", status)
+        # What is for a proxy is added where there is one.
+        request.headers.pop("Proxy-Authorization", None)
+        old, new = _find_origin(response.url), _find_origin(request.url)
+        place = request.url[:_MAX_QUOTE]
+        request.prepare_url(request.url, None)
+        if _find_origin(request.url) != new:
+            # Cookies were chosen for the one, and it would go to the other.
+            raise EventStreamError(f"a redirect to no URL: {place}", status)
+        if old[0] == "https" and new[0] != "https":
+            raise EventStreamError(f"a redirect away from https is not followed: {place}", status)
+        if old != new and (request.method not in _SAFE_METHODS or request.body is not None):
+            said = f"a redirect of a {request.method} to another origin is not followed: {place}"
+            raise EventStreamError(said, status)
+        return request
+
+    def _make_foreign(self, request: Any, last_id: Mapping[str, Any]) -> Any:
+        """Return the same request with nothing that the user has given for another origin."""
+        cookies = RequestsCookieJar()
+        for cookie in self._session.cookies:
+            # requests sends those of no domain, which only a program can make, to everybody.
+            if cookie.domain:
+                cookies.set_cookie(cookie)
+        kept = {name: value for name, value in request.headers.items() if name.lower() in _HARMLESS}
+        return requests.Request(
+            request.method,
+            request.url,
+            headers={**kept, **_HEADERS, **last_id},
+            cookies=cookies,
+            hooks=self._session.hooks,
+        ).prepare()
+
+    def _resend(self, request: Any, is_foreign: bool) -> Any:
+        given = self._options
+        proxies = dict(given.get("proxies") or {})
+        settings = self._session.merge_environment_settings(
+            request.url, proxies, True, given.get("verify"), given.get("cert")
+        )
+        if is_foreign:
+            settings["cert"] = None
+        return self._receive(
+            lambda: self._session.send(
+                request, timeout=self._timeout, allow_redirects=False, **settings
+            )
+        )
+
+    def _receive(self, send: Callable[[], Any]) -> Any:
+        """Send a request, and return the response in time.
+
+        Raises:
+            EventStreamLost: there is none.
+        """
+        if self._response is not None:
+            self._response.close()
+        with gevent.Timeout(self._connect_timeout) as deadline:
+            try:
+                self._response = send()
+            except gevent.Timeout as timeout:
+                if timeout is not deadline:
+                    raise
+                said = f"no response within {self._connect_timeout:g} seconds"
+                raise EventStreamLost(said) from None
+        return self._response
+
+
+def explain(error: Exception) -> EventStreamLost:
+    """Return what to make of a connection that can't be made, or is lost.
+
+    Raises:
+        EventStreamError: it can't be made later either.
+    """
+    if isinstance(error, SSLError) and "certificate" in str(error).lower():
+        raise EventStreamError(str(error), None) from error
+    transient = (RequestsConnectionError, Timeout)
+    is_final = isinstance(error, RequestException) and not isinstance(error, transient)
+    if is_final or isinstance(error, LocationValueError):
+        raise EventStreamError(str(error), None) from error
+    return EventStreamLost(str(error))
+
+
+def _check_headers(headers: Mapping[str, Any]) -> None:
+    """Refuse what `requests` lets pass: a NUL, and what is not Latin-1."""
+    for name, value in headers.items():
+        # With None a header of the session is left out.
+        if value is not None:
+            Headers({name: value.decode("latin-1") if isinstance(value, bytes) else value})
+
+
+def _cooperate(session: Any) -> Any:
+    """Return a session that waits in the calling greenlet only, and shares all that is the
+    user's with the one given. Adapters of the user's own are left as they are."""
+    ours = requests.Session()
+    if session is not None:
+        ours = object.__new__(session.__class__)
+        ours.__dict__.update(session.__dict__)
+        ours.adapters = session.adapters.copy()
+    for prefix, adapter in list(ours.adapters.items()):
+        if type(adapter) is HTTPAdapter:
+            ours.adapters[prefix] = CooperativeAdapter()
+    return ours
+
+
+def _find_origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    return scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(scheme)

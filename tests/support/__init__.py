@@ -1,0 +1,1 @@
+"""What the tests share: peers, servers, programs, and ways to cut a stream."""

@@ -1,0 +1,79 @@
+"""The servers of these tests, each in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support import programs
+
+HERE = Path(__file__).parent.parent / "event_streams"
+APP = HERE / "app.py"
+DEADLINE = 15.0
+GUNICORN = {"gevent": ["-k", "gevent"], "gthread": ["-k", "gthread", "--threads", "8"]}
+SERVERS = ["pywsgi", "gevent", "gthread", "werkzeug", "waitress", "wsgiref"]
+
+
+class Served:
+    """A server that runs."""
+
+    def __init__(self, name: str, program: programs.Program, port: int) -> None:
+        self.name = name
+        self.program = program
+        self.port = port
+
+    def url(self, path: str = "/", scheme: str = "http") -> str:
+        return f"{scheme}://127.0.0.1:{self.port}{path}"
+
+    def wait_closed(self, path: str = "/") -> None:
+        """Wait until a stream has been closed."""
+        self.program.wait_for_line(f"^closed {path}$")
+
+    def noise(self) -> str:
+        """Return what was logged and looks like trouble."""
+        log = self.program.errors()
+        return log if re.search(r"Traceback|Error|WARN", log) else ""
+
+
+@contextmanager
+def serve(name: str, port: int = 0) -> Iterator[Served]:
+    """Serve the application, at a port that is given or free."""
+    if name in GUNICORN:
+        command = [sys.executable, "-m", "gunicorn", *GUNICORN[name], "-b", f"127.0.0.1:{port}"]
+        command += ["--chdir", str(HERE), "--graceful-timeout", "1", "--no-control-socket"]
+        program = programs.Program([*command, "app:app"], env={"PYTHONPATH": str(programs.ROOT)})
+    else:
+        program = programs.Program(
+            [sys.executable, str(APP), name, str(port)], env={"PYTHONPATH": str(programs.ROOT)}
+        )
+    with program:
+        if name in GUNICORN:
+            port = wait_for_gunicorn(program)
+        else:
+            port = int(program.wait_for_line(r"^port (\d+)$")[1])
+        yield Served(name, program, port)
+
+
+def wait_for_gunicorn(program: programs.Program) -> int:
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        match = re.search(r"Listening at: http://127.0.0.1:(\d+)", program.errors())
+        if match and "Booting worker" in program.errors():
+            return int(match[1])
+        if time.monotonic() > deadline:
+            pytest.fail(program.errors())
+        time.sleep(0.02)
+
+
+def find_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
