@@ -15,9 +15,10 @@ from typing import TypeVar
 from gevent import GreenletExit
 
 from ..constants import NEVER
-from ..events import Event, EventTarget, logger
+from ..events import Event, EventTarget
 from ..runtime.background import place_of_request
 from ..runtime.handing_over import HubGone, hand_over
+from ..runtime.log import logger
 from ..runtime.waiting import WaitQueue
 
 _T = TypeVar("_T")

@@ -27,9 +27,10 @@ from ..errors import EventStreamError, EventStreamLost
 from ..event_stream.format import check_field
 from ..event_stream.header import is_event_stream_type
 from ..event_stream.parser import EventTooLong, Parser, StreamEvent
-from ..events import ErrorEvent, Event, EventTarget, StreamMessageEvent, event_handler, logger
+from ..events import ErrorEvent, Event, EventTarget, StreamMessageEvent, event_handler
 from ..runtime.background import place_of_client
 from ..runtime.handing_over import HubGone, hand_over
+from ..runtime.log import logger
 from ..runtime.seconds import check_seconds, deadline_after
 from ..runtime.waiting import WaitQueue
 from .adapter import IS_INSTALLED

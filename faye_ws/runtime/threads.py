@@ -32,7 +32,7 @@ from gevent.threadpool import ThreadPool
 from greenlet import getcurrent, greenlet
 
 from ..constants import NEVER
-from ..events import logger
+from .log import logger
 from .reactor import Reactor, current_reactor, find_hub
 
 # Those of the interpreter, even in a program that is monkey-patched.
@@ -52,10 +52,22 @@ _main_thread = _get_ident()
 
 
 class ListenerThread(Protocol):
-    """Where the listeners of a connection run, if not in its hub."""
+    """Where the listeners of a connection run, if not in its hub.
+
+    Attributes:
+        turn: how often the application has waited there for us.
+    """
+
+    turn: int
 
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
         """Call a function there, and wait in a greenlet of the reactor until that is done."""
+
+    def has_waited(self, turn: int) -> bool:
+        """Return whether the application has waited there for us since a turn.
+
+        Until then it may still add the listeners of what it has just made.
+        """
 
 
 class _Wait:
@@ -75,7 +87,7 @@ class _Wait:
 class WaitingThread:
     """What a thread without a hub waits with."""
 
-    __slots__ = ("_heir", "_is_main", "_is_over", "_items", "_waits")
+    __slots__ = ("_heir", "_is_main", "_is_over", "_items", "_waits", "turn")
 
     def __init__(self) -> None:
         self._items: Any = _SimpleQueue()
@@ -84,6 +96,8 @@ class WaitingThread:
         # The reactor of the thread, once it has a hub.
         self._heir: Reactor | None = None
         self._waits: list[_Wait] = []
+        # How often the thread has waited.
+        self.turn = 0
 
     # From other threads
 
@@ -95,6 +109,10 @@ class WaitingThread:
         waiter: Any = Waiter(reactor.hub)
         self._put(_Item(function, args, reactor, waiter))
         waiter.get()
+
+    def has_waited(self, turn: int) -> bool:
+        """Return whether the thread has waited for us since a turn."""
+        return self.turn != turn
 
     def wake(self) -> None:
         """Let the greenlets that wait look whether their time has come."""
@@ -119,6 +137,7 @@ class WaitingThread:
 
     def wait(self, is_met: Condition, deadline: float) -> None:
         """Wait until a condition is met, or the deadline of `time.monotonic()` is over."""
+        self.turn += 1
         wait = _Wait(getcurrent(), is_met, deadline)
         self._waits.append(wait)
         try:
@@ -233,12 +252,18 @@ class ListenerPool:
 
     __slots__ = ("_threads",)
 
+    turn = 0
+
     def __init__(self, hub: Hub) -> None:
         self._threads: Any = ThreadPool(_MAX_THREADS, hub=hub)
 
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
         """Call a function in a thread, and wait until that is done."""
         self._threads.apply(_call_and_contain, (function, args))
+
+    def has_waited(self, turn: int) -> bool:
+        """Return True: a request has all its listeners before it is answered."""
+        return True
 
 
 def _call_and_contain(function: Callable[..., object], args: tuple[object, ...]) -> None:

@@ -23,12 +23,14 @@ import ssl
 from enum import Enum
 from typing import Any, Protocol
 
-from ..events import logger
+from .log import logger
 from .sockets import count_acknowledged, discard_unsent, has_left
 
 _READ = 1
 _WRITE = 2
 _READ_SIZE = 2**16
+# What a socket says that has nothing to read, or takes no more; TLS says which of both it needs.
+_NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # TLS decrypts a record of 16 KiB at a time.
 _TLS_READS = 4
 # Seconds of silence after which the kernel probes the peer: it costs nothing, keeps
@@ -108,6 +110,11 @@ class Transport:
         """The bytes that wait for the socket to take them."""
         return len(self._backlog) if self._backlog is not None else 0
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is read for now, though there may be something to read."""
+        return self._stage is _OPEN and not self._eof and not self._reader.active
+
     def taken(self) -> int:
         """Return how many bytes the peer has taken in all, or 0 where that can't be known."""
         return 0 if self._socket is None else count_acknowledged(self._socket)
@@ -126,8 +133,7 @@ class Transport:
 
     def look(self) -> None:
         """While nothing is read: notice that the peer has left, and read what it has sent."""
-        is_paused = self._stage is _OPEN and not self._eof and not self._reader.active
-        if is_paused and has_left(self._socket.fileno()):
+        if self.is_paused and has_left(self._socket.fileno()):
             self._break()
 
     def poll(self) -> None:
@@ -175,33 +181,33 @@ class Transport:
 
     # Writing
 
-    def write(self, data: bytes) -> None:
-        """Send bytes at once as far as the socket takes them, and the rest when it does."""
+    def write(self, data: bytes) -> bool:
+        """Send bytes at once as far as the socket takes them, and the rest when it does.
+
+        Return whether all of them are gone.
+        """
         if self._stage is not _OPEN or self.is_broken:
-            return
+            return False
         if self._backlog is not None:
             self._backlog += data
-            return
+            return False
         try:
-            sent = self._send(data)
+            sent = self._socket.send(data)
+        except _NOT_NOW:
+            sent = 0
         except OSError as error:
             logger.debug("writing failed: %s", error)
             self._break()
-            return
+            return False
         if sent < len(data):
             self._begin_backlog(bytearray(memoryview(data)[sent:]))
+            return False
+        return True
 
     def _begin_backlog(self, backlog: bytearray) -> None:
         self._backlog = backlog
         self._writer = self._loop.io(self._socket.fileno(), _WRITE)
         self._writer.start(self._writable)
-
-    def _send(self, data: bytes | bytearray) -> int:
-        try:
-            sent: int = self._socket.send(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
-        return sent
 
     def _writable(self) -> None:
         try:
@@ -220,7 +226,9 @@ class Transport:
             return
         before = self.backlog
         try:
-            sent = self._send(self._backlog)
+            sent = self._socket.send(self._backlog)
+        except _NOT_NOW:
+            sent = 0
         except OSError as error:
             logger.debug("writing failed: %s", error)
             self._break()
@@ -376,10 +384,11 @@ class TLSTransport(Transport):
             self._receive(data)
         self._watch_held()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         """Send bytes at once as far as the socket takes them, and the rest when it does."""
-        super().write(data)
+        is_done = super().write(data)
         self._watch_held()
+        return is_done and not self.backlog
 
     def _watch_held(self) -> None:
         """See to it that what TLS has for the socket goes out, and that reading goes on."""
@@ -392,13 +401,6 @@ class TLSTransport(Transport):
             self._is_stuck = False
             self.resume_reading()
         super()._write_backlog()
-
-    def _send(self, data: bytes | bytearray) -> int:
-        try:
-            sent: int = self._socket.send(data)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
-            return 0
-        return sent
 
     def _end_output(self) -> None:
         try:
