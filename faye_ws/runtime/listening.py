@@ -78,14 +78,12 @@ class ListenerQueue:
         worker: the greenlet that runs the listeners now, or None.
     """
 
-    __slots__ = ("_context", "_notices", "_owner", "_reactor", "_thread", "_turn", "worker")
+    __slots__ = ("_context", "_notices", "_owner", "_reactor", "_thread", "worker")
 
     def __init__(self, owner: Owner, reactor: Reactor, thread: ListenerThread | None) -> None:
         self._owner = owner
         self._reactor = reactor
         self._thread = thread
-        # Made in this turn of the thread, whose next lines may add listeners.
-        self._turn = 0 if thread is None else thread.turn
         self._notices: deque[Notice] | None = None
         self._context: Context | None = None
         self.worker: greenlet | None = None
@@ -141,7 +139,7 @@ class ListenerQueue:
 
     def _is_early(self) -> bool:
         """Return whether the application may still be about to add its listeners."""
-        return self._thread is not None and not self._thread.has_waited(self._turn)
+        return self._thread is not None and not self._thread.has_waited()
 
     def _has_notice(self) -> bool:
         return bool(self._notices) and any(map(self._is_wanted, self._notices or ()))

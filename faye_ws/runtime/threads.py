@@ -52,21 +52,15 @@ _main_thread = _get_ident()
 
 
 class ListenerThread(Protocol):
-    """Where the listeners of a connection run, if not in its hub.
-
-    Attributes:
-        turn: how often the application has waited there for us.
-    """
-
-    turn: int
+    """Where the listeners of a connection run, if not in its hub."""
 
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
         """Call a function there, and wait in a greenlet of the reactor until that is done."""
 
-    def has_waited(self, turn: int) -> bool:
-        """Return whether the application has waited there for us since a turn.
+    def has_waited(self) -> bool:
+        """Return whether the application has waited there since it has made the connection.
 
-        Until then it may still add the listeners of what it has just made.
+        Until then it may still be about to add its listeners.
         """
 
 
@@ -109,10 +103,6 @@ class WaitingThread:
         waiter: Any = Waiter(reactor.hub)
         self._put(_Item(function, args, reactor, waiter))
         waiter.get()
-
-    def has_waited(self, turn: int) -> bool:
-        """Return whether the thread has waited for us since a turn."""
-        return self.turn != turn
 
     def wake(self) -> None:
         """Let the greenlets that wait look whether their time has come."""
@@ -233,6 +223,24 @@ class WaitingThread:
             timer.close()
 
 
+class ClientThread:
+    """The thread that has made a client, which has no hub."""
+
+    __slots__ = ("_thread", "_turn")
+
+    def __init__(self, thread: WaitingThread) -> None:
+        self._thread = thread
+        self._turn = thread.turn
+
+    def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
+        """Call a function in the thread, when it waits, and wait until that is done."""
+        self._thread.call(reactor, function, *args)
+
+    def has_waited(self) -> bool:
+        """Return whether the thread has waited for us since it has made the client."""
+        return self._thread.turn != self._turn
+
+
 def _make_hub() -> Reactor:
     """Give the main thread a hub, which is never destroyed."""
     hub: Any = get_hub()
@@ -252,8 +260,6 @@ class ListenerPool:
 
     __slots__ = ("_threads",)
 
-    turn = 0
-
     def __init__(self, hub: Hub) -> None:
         self._threads: Any = ThreadPool(_MAX_THREADS, hub=hub)
 
@@ -261,7 +267,7 @@ class ListenerPool:
         """Call a function in a thread, and wait until that is done."""
         self._threads.apply(_call_and_contain, (function, args))
 
-    def has_waited(self, turn: int) -> bool:
+    def has_waited(self) -> bool:
         """Return True: a request has all its listeners before it is answered."""
         return True
 

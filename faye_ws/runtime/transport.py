@@ -82,18 +82,16 @@ class Transport:
         "_backlog",
         "_eof",
         "_keep_socket",
-        "_loop",
         "_owner",
         "_reader",
-        "_socket",
         "_stage",
         "_writer",
         "is_broken",
+        "socket",
     )
 
     def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
-        self._socket = sock
-        self._loop = loop
+        self.socket = sock
         self._owner = owner
         self._keep_socket = keep_socket
         self._stage = _Stage.OPEN
@@ -117,7 +115,7 @@ class Transport:
 
     def taken(self) -> int:
         """Return how many bytes the peer has taken in all, or 0 where that can't be known."""
-        return 0 if self._socket is None else count_acknowledged(self._socket)
+        return 0 if self.socket is None else count_acknowledged(self.socket)
 
     # Reading
 
@@ -133,7 +131,7 @@ class Transport:
 
     def look(self) -> None:
         """While nothing is read: notice that the peer has left, and read what it has sent."""
-        if self.is_paused and has_left(self._socket.fileno()):
+        if self.is_paused and has_left(self.socket.fileno()):
             self._break()
 
     def poll(self) -> None:
@@ -155,7 +153,7 @@ class Transport:
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(_READ_SIZE)
+            data = self.socket.recv(_READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -192,7 +190,7 @@ class Transport:
             self._backlog += data
             return False
         try:
-            sent = self._socket.send(data)
+            sent = self.socket.send(data)
         except _NOT_NOW:
             sent = 0
         except OSError as error:
@@ -206,7 +204,7 @@ class Transport:
 
     def _begin_backlog(self, backlog: bytearray) -> None:
         self._backlog = backlog
-        self._writer = self._loop.io(self._socket.fileno(), _WRITE)
+        self._writer = self._reader.loop.io(self.socket.fileno(), _WRITE)
         self._writer.start(self._writable)
 
     def _writable(self) -> None:
@@ -226,7 +224,7 @@ class Transport:
             return
         before = self.backlog
         try:
-            sent = self._socket.send(self._backlog)
+            sent = self.socket.send(self._backlog)
         except _NOT_NOW:
             sent = 0
         except OSError as error:
@@ -286,7 +284,7 @@ class Transport:
             self.resume_reading()
 
     def _end_output(self) -> None:
-        self._socket.shutdown(constants.SHUT_WR)
+        self.socket.shutdown(constants.SHUT_WR)
 
     def abort(self) -> None:
         """Release the socket now, whatever waits."""
@@ -294,7 +292,7 @@ class Transport:
             return
         if self._backlog is not None:
             # The peer is to know that there was more; and the kernel keeps nothing for it.
-            discard_unsent(self._socket)
+            discard_unsent(self.socket)
         self._release()
 
     def _release(self) -> None:
@@ -315,7 +313,7 @@ class Transport:
         self._drop_backlog()
         self._reader.stop()
         self._reader.close()
-        sock, self._socket = self._socket, None
+        sock, self.socket = self.socket, None
         return sock
 
     def forget(self) -> None:
@@ -323,12 +321,12 @@ class Transport:
         gone."""
         if self._stage is _Stage.RELEASED:
             return
-        sock = self._socket
+        sock = self.socket
         try:
             self._detach()
         except ValueError:
             """The loop is destroyed, and with it its watchers."""
-        self._socket = None
+        self.socket = None
         sock.close()
 
 
@@ -354,7 +352,7 @@ class TLSTransport(Transport):
 
     def _count_held(self) -> int:
         # OpenSSL over a descriptor holds no more than a record, of which it tells nothing.
-        held: int = getattr(self._socket, "unsent", 0)
+        held: int = getattr(self.socket, "unsent", 0)
         return held
 
     def pause_reading(self) -> None:
@@ -370,7 +368,7 @@ class TLSTransport(Transport):
             if self._stage is _Stage.RELEASED or not self._reader.active:
                 break
             try:
-                data = self._socket.recv(_READ_SIZE)
+                data = self.socket.recv(_READ_SIZE)
             except ssl.SSLWantWriteError:
                 self._is_stuck = True
                 self._reader.stop()
@@ -405,7 +403,7 @@ class TLSTransport(Transport):
     def _end_output(self) -> None:
         try:
             # Sends the close_notify, and then would wait for the peer's.
-            self._socket.unwrap()
+            self.socket.unwrap()
         except (OSError, ValueError) as error:
             logger.debug("the TLS connection ends: %s", error)
         super()._end_output()

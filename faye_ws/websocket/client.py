@@ -123,8 +123,8 @@ class Client(Connection):
         reactor, thread = place_of_client()
         endpoint = Endpoint(opening.driver, opening.address.url, settings, reactor)
         inbox = Inbox(self, endpoint, thread)
+        super().__init__(inbox)
         self._way = _Way(opening, timeout, inbox)
-        super().__init__(inbox, self._way)
         if not reactor.is_foreign():
             self._way.begin()
         elif not reactor.post(self._way.begin):
@@ -191,9 +191,6 @@ class _Way:
     def response(self) -> Response | None:
         """The response of the server, once it has come."""
         return self.driver.response
-
-    def open(self) -> None:
-        """Do nothing: a client has begun when it is made."""
 
     def begin(self) -> None:
         """Set out, unless it was closed before. In the hub."""

@@ -11,7 +11,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from gevent.monkey import get_original
 from greenlet import getcurrent
@@ -36,13 +36,6 @@ _CLEAN_CODES = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STA
 _get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 
-class Opener(Protocol):
-    """How a connection comes to be."""
-
-    def open(self) -> None:
-        """Begin to open the connection, if that has not happened."""
-
-
 class Connection(EventTarget):
     """A WebSocket connection.
 
@@ -51,7 +44,7 @@ class Connection(EventTarget):
     the calling greenlet waits. Both ways may be mixed.
     """
 
-    __slots__ = ("__weakref__", "_inbox", "_opener")
+    __slots__ = ("__weakref__", "_inbox")
 
     event_types = frozenset(("open", "message", "data", "drain", "end", "error", "close"))
 
@@ -65,10 +58,15 @@ class Connection(EventTarget):
     onerror = event_handler()
     onclose = event_handler()
 
-    def __init__(self, inbox: Inbox, opener: Opener) -> None:
+    def __init__(self, inbox: Inbox) -> None:
         super().__init__()
         self._inbox = inbox
-        self._opener = opener
+
+    def begin(self) -> None:
+        """Begin to open the connection, if that has not happened, and do not wait.
+
+        What waits for a connection, such as `receive()`, does this by itself.
+        """
 
     # The standard attributes
 
@@ -223,7 +221,7 @@ class Connection(EventTarget):
             TypeError, ValueError: the timeout is no number.
             ConnectionClosed: the connection is closed, so none will come.
         """
-        self._opener.open()
+        self.begin()
         me, inbox = getcurrent(), self._inbox
         deadline = deadline_after(timeout)
         if not inbox.is_foreign():
@@ -257,7 +255,7 @@ class Connection(EventTarget):
         Raises:
             TimeoutError: it is not closed after `timeout` seconds.
         """
-        self._opener.open()
+        self.begin()
         me, inbox = getcurrent(), self._inbox
         deadline = deadline_after(timeout)
         if inbox.is_foreign():

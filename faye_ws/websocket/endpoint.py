@@ -18,6 +18,7 @@ from ..driver.prepared import PreparedMessage
 from ..runtime.reactor import Reactor
 from ..runtime.transport import Transport, open_transport
 from .phase import LIMITS, READY_STATES, Phase
+from .prelude import Prelude
 from .settings import Settings
 from .watches import Draining, Leaving, Pinging, Watch
 
@@ -102,16 +103,15 @@ class Endpoint:
     Attributes:
         owner: what it reports to.
         phase: where in its life the connection is.
+        transport: the socket, as long as there is one.
         is_congested: whether the peer reads too little: senders wait, and pongs are held.
     """
 
     __slots__ = (
-        "_close_when_open",
         "_corked",
         "_deadline",
+        "_prelude",
         "_slot",
-        "_transport",
-        "_waiting_for_open",
         "_watches",
         "driver",
         "is_congested",
@@ -119,6 +119,7 @@ class Endpoint:
         "phase",
         "reactor",
         "settings",
+        "transport",
         "url",
     )
 
@@ -129,12 +130,10 @@ class Endpoint:
         self.reactor = reactor
         self.owner = NOBODY
         self.is_congested = False
-        self._transport: Transport | None = None
+        self.transport: Transport | None = None
         # How many bytes are held back to go out together, or None when none are.
         self._corked: int | None = None
-        # What was asked for before the connection was open: sends, and at last a close.
-        self._waiting_for_open: list[Callable[[], object]] | None = None
-        self._close_when_open: tuple[int, str] | None = None
+        self._prelude: Prelude | None = None
         self._watches: tuple[Watch, ...] = ()
         # The place in the heartbeat.
         self._slot: int | None = None
@@ -150,29 +149,25 @@ class Endpoint:
         self._deadline = NEVER if seconds == NEVER else time.monotonic() + seconds
         if phase >= _LINGERING:
             self._watches = ()
+            self._prelude = None
         self._set_heartbeat()
 
     @property
     def ready_state(self) -> ReadyState:
         """The phase as the application sees it."""
-        if self._close_when_open is not None:
+        if self._prelude is not None and self._prelude.close is not None:
             return ReadyState.CLOSING
         return READY_STATES[self.phase]
 
     @property
     def backlog(self) -> int:
         """The bytes that wait for the network to take them."""
-        return 0 if self._transport is None else self._transport.backlog
-
-    @property
-    def has_socket(self) -> bool:
-        """Whether there is a socket."""
-        return self._transport is not None
+        return 0 if self.transport is None else self.transport.backlog
 
     @property
     def is_paused(self) -> bool:
         """Whether the peer is not read for now."""
-        return self._transport is not None and self._transport.is_paused
+        return self.transport is not None and self.transport.is_paused
 
     # Opening
 
@@ -188,7 +183,7 @@ class Endpoint:
         reactor.members.add(self)
         # Before all that the transport is going to read.
         reactor.loop.run_callback(self.data_received, early)
-        transport = self._transport = open_transport(sock, reactor.loop, self, keep_socket)
+        transport = self.transport = open_transport(sock, reactor.loop, self, keep_socket)
         settings = self.settings
         self._enter(Phase.OPENING)
         if settings.ping is not None:
@@ -202,21 +197,20 @@ class Endpoint:
     def opened(self) -> None:
         """Handle that the opening handshake is done: do what was waiting for it."""
         self._enter(_OPEN)
-        actions, self._waiting_for_open = self._waiting_for_open, None
-        close, self._close_when_open = self._close_when_open, None
-        for action in actions or ():
-            action()
-        if close is not None:
-            self.close(*close)
+        prelude, self._prelude = self._prelude, None
+        if prelude is not None:
+            prelude.run()
+            if prelude.close is not None:
+                self.close(*prelude.close)
 
     def when_open(self, action: Callable[[], object]) -> bool:
         """Do something when the connection is open. Return False if it can't be opened yet."""
-        if self.phase >= _OPEN or self._close_when_open is not None:
-            return False
-        if self._waiting_for_open is None:
-            self._waiting_for_open = []
-        self._waiting_for_open.append(action)
-        return True
+        return self.phase < _OPEN and self._begin_prelude().add(action)
+
+    def _begin_prelude(self) -> Prelude:
+        if self._prelude is None:
+            self._prelude = Prelude()
+        return self._prelude
 
     # Ending
 
@@ -228,8 +222,9 @@ class Endpoint:
         """
         if self.driver.close(code, reason):
             self._begin_closing()
-        elif self.phase < _OPEN and self._close_when_open is None:
-            self._close_when_open = (code, reason)
+        elif self.phase < _OPEN:
+            prelude = self._begin_prelude()
+            prelude.close = prelude.close or (code, reason)
 
     def fail(self, reason: str) -> None:
         """Close because of a fault at our end (RFC 6455, 7.4.1: 1011)."""
@@ -258,7 +253,7 @@ class Endpoint:
     def end(self) -> None:
         """Send what is left, and release the socket when the peer has done with it."""
         self.flush()
-        transport = self._transport
+        transport = self.transport
         if transport is None:
             self.reactor.members.discard(self)
             self._enter(_GONE)
@@ -269,8 +264,8 @@ class Endpoint:
     def drop(self) -> None:
         """End the connection without the peer."""
         self.driver.receive_eof()
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
         else:
             self.released()
 
@@ -280,7 +275,7 @@ class Endpoint:
 
     def forget(self) -> None:
         """Let go of the connection, which belongs to another process, or to nobody."""
-        transport, self._transport = self._transport, None
+        transport, self.transport = self.transport, None
         if transport is not None:
             transport.forget()
         # Nobody here is to hear what it has received.
@@ -335,7 +330,7 @@ class Endpoint:
 
     def released(self) -> None:
         """Handle that the socket is gone."""
-        self._transport = None
+        self.transport = None
         self.reactor.members.discard(self)
         if self.phase < _LINGERING:
             self.driver.receive_eof()
@@ -388,7 +383,7 @@ class Endpoint:
     def flush(self) -> None:
         """Send what the driver has for the peer, now."""
         data = self.driver.data_to_send()
-        transport = self._transport
+        transport = self.transport
         if data and transport is not None and not transport.write(data):
             self._slow_down(transport)
 
@@ -412,7 +407,7 @@ class Endpoint:
         before it for a greenlet that still receives. And a peer that does not read is read all
         the same: it may be waiting for us to do just that.
         """
-        transport = self._transport
+        transport = self.transport
         if transport is None:
             return
         is_open = self.phase in (_OPEN, _ENDING)

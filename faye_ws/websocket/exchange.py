@@ -40,7 +40,6 @@ class Inbox(Protocol):
     endpoint: Endpoint
     messages: deque[str | bytes] | None
     reader: greenlet | None
-    asking: list[greenlet]
     is_behind: bool
 
     @property
@@ -53,9 +52,12 @@ class Exchange:
 
     Args:
         inbox: what is received from.
+
+    Attributes:
+        asking: the greenlets of threads that ask for the next message.
     """
 
-    __slots__ = ("_credits", "_inbox", "_outbox", "_threads")
+    __slots__ = ("_credits", "_inbox", "_outbox", "_threads", "asking")
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -63,6 +65,7 @@ class Exchange:
         # What the messages weighed that threads have taken, and the threads that wait.
         self._credits: list[int] = []
         self._threads: list[WaitingThread] = []
+        self.asking: list[greenlet] = []
 
     # In a thread
 
@@ -115,13 +118,13 @@ class Exchange:
         except IndexError:
             return None
         self._credits.append(getsizeof(message) + PLACE)
-        if inbox.is_behind or inbox.endpoint.is_paused:
+        if inbox.is_behind:
             inbox.endpoint.advance_soon()
         return message
 
     def _wait(self, receiver: greenlet, deadline: float) -> None:
         thread, inbox = current_thread(), self._inbox
-        inbox.asking.append(receiver)
+        self.asking.append(receiver)
         self._threads.append(thread)
         try:
             # Whoever asks for what comes next has done with what came before.
@@ -130,7 +133,7 @@ class Exchange:
             thread.wait(lambda: bool(inbox.messages) or inbox.end is not None, deadline)
         finally:
             self._threads.remove(thread)
-            inbox.asking.remove(receiver)
+            self.asking.remove(receiver)
 
     # In the hub
 

@@ -68,7 +68,8 @@ class Inbox:
         messages: those that wait; None if there are none.
         reader: the greenlet that was the last to receive one. Until it asks for the next, or
             is dead, it may still answer.
-        asking: the greenlets that ask for what comes next.
+        waiting: the greenlets that wait for something to change.
+        pings: those whose pong has not come, and what is called then.
         listening: what the listeners are to hear.
         exchange: what other threads take and send without being handed over, if the endpoint
             lives in the background.
@@ -77,21 +78,21 @@ class Inbox:
     """
 
     __slots__ = (
+        "_asking",
         "_end",
         "_hears",
         "_is_dropping",
-        "_pings",
         "_target",
-        "_waiting",
         "_weight",
-        "asking",
         "endpoint",
         "exchange",
         "is_behind",
         "is_paused",
         "listening",
         "messages",
+        "pings",
         "reader",
+        "waiting",
     )
 
     def __init__(
@@ -107,11 +108,12 @@ class Inbox:
         self.is_paused = False
         # After our close: from here on no message is kept.
         self._is_dropping = False
-        self._pings: list[tuple[bytes, PongCallback | None]] | None = None
+        self.pings: list[tuple[bytes, PongCallback | None]] | None = None
         # The types of events that messages are for the listeners: `message`, `data`, or both.
         self._hears: tuple[str, ...] = ()
-        self._waiting: WaitQueue | None = None
-        self.asking: list[greenlet] = []
+        self.waiting: WaitQueue | None = None
+        # The greenlets that ask for what comes next, but for those of other threads.
+        self._asking: tuple[greenlet, ...] = ()
         self.reader: greenlet | None = None
         # What ends the connection, once that has come.
         self._end: Close | None = None
@@ -170,9 +172,10 @@ class Inbox:
     def advance(self) -> None:
         """Bring what the driver has received to whoever is to hear it. In the hub."""
         self.take()
-        self._notify()
+        if self.waiting or self.exchange is not None:
+            self._notify()
         self.listening.start(bool(self._hears and self.messages))
-        if self.is_behind or self._weight > _MAX_WEIGHT:
+        if self.is_behind:
             self.endpoint.govern_reading()
         if self.endpoint.phase is _GONE:
             self._let_go()
@@ -180,14 +183,21 @@ class Inbox:
     def take(self) -> None:
         """Take what the driver has received, as far as there is room for it."""
         endpoint = self.endpoint
+        driver = endpoint.driver
         if self.exchange is not None:
             self._weight -= self.exchange.settle()
         was_behind, self.is_behind = self.is_behind, False
         while self._weight <= _MAX_WEIGHT if endpoint.phase is _OPEN else self._has_room():
-            events = endpoint.driver.events()
-            if not events:
+            for event in driver.events():
+                if type(event) is Message and not self._is_dropping:
+                    if self.messages is None:
+                        self.messages = deque()
+                    self.messages.append(event.data)
+                    self._weight += getsizeof(event.data) + PLACE
+                else:
+                    self._handle(event)
+            if driver.unread is None:
                 break
-            self._add(events)
         else:
             self.is_behind = True
         if was_behind:
@@ -209,39 +219,32 @@ class Inbox:
             self._is_dropping = True
         return self._is_dropping or not is_full or self.endpoint.phase >= _LINGERING
 
-    def _add(self, events: list[DriverEvent]) -> None:
-        for event in events:
-            if type(event) is Message:
-                if not self._is_dropping:
-                    if self.messages is None:
-                        self.messages = deque()
-                    self.messages.append(event.data)
-                    self._weight += getsizeof(event.data) + PLACE
-            elif isinstance(event, Pong):
-                self._receive_pong(event.data)
-            elif isinstance(event, Open):
-                self._announce("open")
-                self.endpoint.opened()
-            elif isinstance(event, Close):
-                self._end = event
+    def _handle(self, event: DriverEvent) -> None:
+        if isinstance(event, Pong):
+            self._receive_pong(event.data)
+        elif isinstance(event, Open):
+            self._announce("open")
+            self.endpoint.opened()
+        elif isinstance(event, Close):
+            self._end = event
 
     def _announce(self, type: str) -> None:
         self.listening.put(Event(type, self._target))
 
     def expect_pong(self, data: bytes, callback: PongCallback) -> None:
         """Call a function when the pong to a ping comes, or that to a later ping."""
-        self._pings = [*(self._pings or ()), (data, callback)][-_MAX_PINGS:]
+        self.pings = [*(self.pings or ()), (data, callback)][-_MAX_PINGS:]
 
     def _receive_pong(self, data: bytes) -> None:
         # RFC 6455, 5.5.3: a peer "MAY elect to send a Pong frame for only the most
         # recently processed Ping frame", so a pong answers the pings before it, too.
-        pings = self._pings or []
+        pings = self.pings or []
         for index, (message, _) in enumerate(pings):
             if message == data:
                 for _, callback in pings[: index + 1]:
                     if callback is not None:
                         self.listening.put(callback)
-                self._pings = pings[index + 1 :] or None
+                self.pings = pings[index + 1 :] or None
                 return
 
     # The end
@@ -270,8 +273,8 @@ class Inbox:
         if self._end is None:
             self.is_behind = False
             self.endpoint.driver.abort()
-            while events := self.endpoint.driver.events():
-                self._add(events)
+            for event in self.endpoint.driver.events():
+                self._handle(event)
         if self._end is not None and self.endpoint.phase < _LINGERING:
             self._finish(self._end)
 
@@ -279,7 +282,7 @@ class Inbox:
         endpoint = self.endpoint
         endpoint.driver.answer_close()
         self.reader = None
-        self._pings = None
+        self.pings = None
         logger.debug("closed: %s %s", int(end.code), end.reason)
         if end.error is not None:
             self.listening.put(ErrorEvent("error", self._target, end.error))
@@ -324,12 +327,17 @@ class Inbox:
         """Return whether the application may still answer what it was given."""
         # Who asks for what comes next has done with what came before.
         worker = self.listening.worker
-        return (worker is not None and worker not in self.asking) or self._has_reader()
+        return (worker is not None and not self._is_asking(worker)) or self._has_reader()
 
     def _has_reader(self) -> bool:
         """Return whether a greenlet that has received a message may come for the next."""
         reader = self.reader
-        return reader is not None and not reader.dead and reader not in self.asking
+        return reader is not None and not reader.dead and not self._is_asking(reader)
+
+    def _is_asking(self, asker: greenlet) -> bool:
+        return asker in self._asking or (
+            self.exchange is not None and asker in self.exchange.asking
+        )
 
     # To the listeners
 
@@ -344,7 +352,12 @@ class Inbox:
     def next_message(self) -> str | bytes | None:
         """Return the next message for the listeners, or None."""
         # As in the DOM, they hear none once we have begun to close.
-        if not self._hears or self.is_paused or self.endpoint.phase not in (_OPEN, _ENDING):
+        if (
+            not self.messages
+            or not self._hears
+            or self.is_paused
+            or self.endpoint.phase not in (_OPEN, _ENDING)
+        ):
             return None
         return self.take_message()
 
@@ -359,7 +372,8 @@ class Inbox:
             self.reader = None
         if self._end is not None:
             self._end_if_answered()
-        self._notify()
+        if self.waiting or self.exchange is not None:
+            self._notify()
         if self.endpoint.phase is _GONE:
             self._let_go()
         return bool(
@@ -395,7 +409,7 @@ class Inbox:
             if self.exchange is None:
                 # Not by counting: a string grows when its UTF-8 is asked for, and kept.
                 self._weight = 0
-            if self.is_behind or self.endpoint.is_paused:
+            if self.is_behind:
                 self.endpoint.advance_soon()
         return message
 
@@ -463,31 +477,31 @@ class Inbox:
 
     def _ask(self, asker: greenlet) -> None:
         """Take what there is, for a greenlet that has done with all that came before."""
-        self.asking.append(asker)
+        self._asking += (asker,)
         try:
             self.take()
         finally:
-            self.asking.remove(asker)
+            self._asking = tuple(other for other in self._asking if other is not asker)
 
     def _wait_asking(self, asker: greenlet, deadline: float, failure: str) -> None:
         left = None if deadline == NEVER else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise TimeoutError(failure)
-        self.asking.append(asker)
+        self._asking += (asker,)
         try:
             self.wait(left)
         finally:
-            self.asking.remove(asker)
+            self._asking = tuple(other for other in self._asking if other is not asker)
 
     def wait(self, timeout: float | None) -> None:
         """Wait until something has changed."""
-        if self._waiting is None:
-            self._waiting = WaitQueue(self.endpoint.reactor.hub)
-        self._waiting.wait(timeout)
+        if self.waiting is None:
+            self.waiting = WaitQueue(self.endpoint.reactor.hub)
+        self.waiting.wait(timeout)
 
     def _notify(self) -> None:
-        if self._waiting:
-            self._waiting.notify()
+        if self.waiting:
+            self.waiting.notify()
         if self.exchange is not None:
             self.exchange.wake()
 

@@ -101,8 +101,9 @@ class WebSocket(Connection):
         settings = check_settings(ping, ping_timeout, close_timeout, send_timeout, max_backlog)
         reactor, thread = place_of_request()
         inbox = Inbox(self, Endpoint(driver, url, settings, reactor), thread)
-        self._upgrade = _Upgrade(environ, driver.refusal, inbox)
-        super().__init__(inbox, self._upgrade)
+        super().__init__(inbox)
+        # Let go when the request is answered.
+        self._upgrade: _Upgrade | None = _Upgrade(environ, driver.refusal, inbox)
 
     @staticmethod
     def is_websocket(environ: Environ) -> bool:
@@ -115,7 +116,23 @@ class WebSocket(Connection):
         Raises:
             UnsupportedServer: the server's socket can't be reached.
         """
-        return self._upgrade.respond(start_response)
+        upgrade, self._upgrade = self._upgrade, None
+        if upgrade is None:
+            raise RuntimeError("a WebSocket answers one request")
+        try:
+            return upgrade.respond(start_response)
+        except UnsupportedServer:
+            self._upgrade = upgrade
+            raise
+
+    def begin(self) -> None:
+        """Begin to open the connection, if that has not happened, and do not wait.
+
+        Raises:
+            UnsupportedServer: the server's socket can't be reached.
+        """
+        if self._upgrade is not None:
+            self._upgrade.open()
 
 
 class _Upgrade:
@@ -196,7 +213,7 @@ class _Upgrade:
     def _wait_for_end(self) -> None:
         inbox = self._inbox
         try:
-            while inbox.endpoint.has_socket or inbox.listening.worker is not None:
+            while inbox.endpoint.transport is not None or inbox.listening.worker is not None:
                 inbox.wait(None)
         except GreenletExit:
             # The server is being stopped.
@@ -210,6 +227,6 @@ class _Upgrade:
 
     def _end(self) -> None:
         inbox = self._inbox
-        if inbox.endpoint.has_socket:
+        if inbox.endpoint.transport is not None:
             inbox.endpoint.drop()
         inbox.wait_heard(getcurrent())
