@@ -169,7 +169,7 @@ class Connection(SharedDispatcher):
     def _not_sent(self, is_text: bool, again: Callable[[], object]) -> bool:
         if self._driver.is_text_only and not is_text:
             return False
-        if self._driver.is_ending:
+        if self._driver.ready_state is ReadyState.OPEN:
             # An extension has failed, and that ends the connection.
             self._advance_soon()
         return self._queue(again)

@@ -59,6 +59,7 @@ class Dispatcher(Link):
         "_busy",
         "_closed",
         "_context",
+        "_ending",
         "_exchange",
         "_hears_data",
         "_hears_messages",
@@ -105,6 +106,8 @@ class Dispatcher(Link):
         self._worker: greenlet | None = None
         self._serving: greenlet | None = None
         self._asking: list[greenlet] = []
+        # The driver's last event, until it may have its effect.
+        self._ending: Close | None = None
         # The end, once there is one: code, reason, and whether it was clean.
         self._closed: tuple[int, str, bool] | None = None
 
@@ -138,7 +141,7 @@ class Dispatcher(Link):
         self._settle()
         was_behind, self._is_behind = self._is_behind, False
         while self._has_room():
-            if driver.is_ending:
+            if self._ending is not None:
                 self._take_end()
                 break
             events = driver.events()
@@ -171,9 +174,15 @@ class Dispatcher(Link):
 
     def _take_end(self) -> None:
         if self._may_end():
-            self._sort(self._driver.events())
+            self._accept_end()
         else:
             self._set_end_deadline(_END_GRACE)
+
+    def _accept_end(self) -> None:
+        close, self._ending = self._ending, None
+        if close is not None:
+            self._driver.answer_close()
+            self._finish(close)
 
     def _set_end_deadline(self, seconds: float) -> None:
         if self._end_deadline == NEVER:
@@ -183,8 +192,8 @@ class Dispatcher(Link):
     def _end_without_the_rest(self) -> None:
         self._is_behind = False
         self._driver.abort()
-        while events := self._driver.events():
-            self._sort(events)
+        self._sort(self._driver.events())
+        self._accept_end()
 
     def eof_received(self) -> None:
         """Take note that no more bytes will come."""
@@ -224,7 +233,7 @@ class Dispatcher(Link):
                 self._opened()
                 self._on_open()
             elif isinstance(event, Close):
-                self._finish(event)
+                self._ending = event
 
     def _add_message(self, data: str | bytes) -> None:
         if self._is_dropping:
@@ -303,6 +312,7 @@ class Dispatcher(Link):
     def forget(self) -> None:
         """Let go of the connection, and of all who wait for it."""
         super().forget()
+        self._ending = None
         self._closed = self._closed or (CloseCode.ABNORMAL_CLOSURE, "", False)
         self._busy = False
         self._notices = None
@@ -430,7 +440,7 @@ class Dispatcher(Link):
                 self._busy = False
                 if self._serving is self._worker:
                     self._serving = None
-                if self._driver.is_ending:
+                if self._ending is not None:
                     self._take_end()
                 if not self._has_work():
                     return

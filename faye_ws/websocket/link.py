@@ -258,6 +258,7 @@ class Link(EventTarget):
         self._driver.receive_eof()
         while self._driver.events():
             """What it has to tell, nobody here is to hear."""
+        self._driver.answer_close()
 
     def disown(self) -> None:
         """Forget the connection, and what has come over it: it is another process's."""

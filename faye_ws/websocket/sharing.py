@@ -88,11 +88,12 @@ class SharedDispatcher(Dispatcher):
     def _empty_outbox(self, outbox: list[str | bytes]) -> None:
         was_corked = self._corked
         self._corked = was_corked or 0
+        failed = False
         while outbox:
-            self._send_data(outbox.pop(0))
+            failed = not self._send_data(outbox.pop(0)) or failed
         self._corked = was_corked
         self._flush_unless_corked()
-        if self._driver.is_ending:
+        if failed:
             # An extension has failed, and that ends the connection.
             self._advance_soon()
 
@@ -134,7 +135,7 @@ class SharedDispatcher(Dispatcher):
         exchange.threads.append(thread)
         try:
             # Whoever asks for what comes next has done with what came before.
-            if self._driver.is_ending or self._is_behind:
+            if self._ending is not None or self._is_behind:
                 self._advance_soon()
             thread.wait(lambda: bool(self._messages) or self._closed is not None, deadline)
         finally:

@@ -349,7 +349,7 @@ def test_an_error_over_an_outgoing_message_fails_the_connection(role: Role) -> N
     broken = Tracing("broken", fails=("process_outgoing_message", RuntimeError("no luck")))
     driver = role.open("a, broken", Tracing("a"), broken)
     assert driver.text("hello") is False
-    assert driver.is_ending
+    assert driver.data_to_send() == b""
     (close,) = take(driver)
     assert isinstance(close, Close)
     assert (close.code, close.reason) == (1010, "broken: no luck")
