@@ -11,10 +11,10 @@ from itertools import islice
 import httpx
 import httpx_sse
 import requests
+import websocket
 import websockets.sync.client
 
 import faye_ws
-import websocket
 from faye_ws.extensions import PermessageDeflate
 
 from .wire import (

@@ -6,7 +6,6 @@ import threading
 import time
 
 from load import WARM_UP, Counter, announce, read_load
-
 from websocket import ABNF, WebSocket, create_connection
 
 load = read_load()

@@ -1,6 +1,6 @@
 """The opening handshake (RFC 6455, 4), both ends of it, as pure functions.
 
-The law of this file: a handshake is accepted or refused from the request (or response)
+Invariants: a handshake is accepted or refused from the request (or response)
 head alone, and every refusal is a `HandshakeError` whose sentence can be shown to the
 peer.
 """

@@ -134,10 +134,11 @@ class _RequestReader(Driver):
     """What a server's driver for a bare connection is until the request is answered.
 
     Attributes:
-        request: the request, once its head has come. What comes behind it is `unread`.
+        request: the request, once its head has come.
+        rest: what has come behind it, until the end.
     """
 
-    __slots__ = ("_head", "request")
+    __slots__ = ("_head", "request", "rest")
 
     version = HYBI_13
 
@@ -145,6 +146,7 @@ class _RequestReader(Driver):
         super().__init__()
         self._head = b""
         self.request: Request | None = None
+        self.rest: Unread | None = None
 
     def start(self) -> bool:
         return False
@@ -153,14 +155,13 @@ class _RequestReader(Driver):
         if self._close is not None:
             return
         try:
-            if self.unread is None:
+            if self.rest is None:
                 self._read_head(data)
                 return
-            self.unread.add(data)
-            if len(self.unread) > MAX_HEAD_LENGTH:
+            self.rest.add(data)
+            if len(self.rest) > MAX_HEAD_LENGTH:
                 raise HandshakeError("too much data before the handshake is done")
         except HandshakeError as error:
-            self._head = b""
             self._send(refuse_response(error).serialize())
             self._fail_handshake(error)
 
@@ -170,21 +171,28 @@ class _RequestReader(Driver):
         end = find_end_of_head(head, searched=searched)
         if end is not None:
             self.request = parse_request(head[:end])
-            self.unread = Unread(head, end)
+            self.rest = Unread(head, end)
             self._head = b""
             self._report(Connect(self.request))
 
     def receive_eof(self) -> None:
-        if self.unread is not None:
-            # A peer may say all it has to say in one go: the request can still be answered.
-            self.unread.is_last = True
+        if self.rest is not None:
+            # A peer may say all it has to say in one go: the request can still be answered,
+            # until the end has been reported.
+            self.rest.is_last = True
+            self.unread = self.rest
         elif self._close is None:
             self._end(Close(CloseCode.ABNORMAL_CLOSURE))
 
     def events(self) -> list[Event]:
-        if self._events is None and self.unread is not None and self.unread.is_last:
+        if self._events is None and self.unread is not None:
             self._end(Close(CloseCode.ABNORMAL_CLOSURE))
         return super().events()
+
+    def _end(self, close: Close) -> None:
+        super()._end(close)
+        self._head = b""
+        self.rest = None
 
 
 class Server(Driver):
@@ -211,18 +219,18 @@ class Server(Driver):
         choose_driver(_NO_REQUEST, "", **self._options)
 
     def start(self) -> bool:
-        """Send the response. Return False if there is no request, or it was sent before."""
+        """Send the response. Return False if there is no request, or it was sent before.
+
+        It answers the event `Connect`, which is not reported afterwards.
+        """
         reader = self._driver
-        if not isinstance(reader, _RequestReader) or reader.request is None:
+        if not isinstance(reader, _RequestReader) or reader.request is None or reader.rest is None:
             return False
-        unread = reader.unread
-        if unread is None:
-            # The connection has ended before the answer.
-            return False
+        rest = reader.rest
         self._driver = driver = self._choose(reader.request)
         driver.start()
-        driver.receive_data(bytes(unread.data[unread.start :]))
-        if unread.is_last:
+        driver.receive_data(bytes(rest.data[rest.start :]))
+        if rest.is_last:
             driver.receive_eof()
         return True
 

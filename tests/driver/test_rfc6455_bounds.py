@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from faye_ws.driver import Close, Event, Message, Ping, Server
+from faye_ws.driver import Client, Close, Event, Message, Ping, Server
 from faye_ws.driver.rfc6455 import RFC6455
+from faye_ws.errors import ConnectionFailed
 from support import wire
 from support.roles import Role
 from support.streams import Cut, bytewise, take, whole
@@ -141,6 +142,28 @@ def test_an_abort_leaves_nothing_to_tell_but_the_end(role: Role, taken: int) -> 
         assert take(driver) == [Close(1006)]
     driver.abort()
     assert driver.events() == []
+
+
+def test_an_abort_leaves_an_end_that_stands_alone(role: Role) -> None:
+    driver = role.open()
+    driver.receive_data(role.frame(wire.CLOSE, wire.close_payload(1000)))
+    driver.abort()
+    assert take(driver) == [Close(1000, "", was_clean=True)]
+    driver = role.open()
+    driver.receive_data(role.frames((0x81, b"x"), (wire.CLOSE, wire.close_payload(1000))))
+    driver.abort()
+    assert take(driver) == [Close(1006)]
+    assert driver.data_to_send() == b""
+
+
+def test_a_client_that_gives_up_in_its_handshake_says_so() -> None:
+    driver = Client("ws://h/")
+    driver.start()
+    driver.abort()
+    [end] = driver.events()
+    assert isinstance(end, Close)
+    assert isinstance(end.error, ConnectionFailed)
+    assert not driver.answer_close()
 
 
 def test_an_abort_reaches_a_server_in_each_of_its_states() -> None:

@@ -11,6 +11,7 @@ from faye_ws.constants import ReadyState
 from faye_ws.driver import (
     Close,
     Connect,
+    Driver,
     Event,
     Headers,
     Message,
@@ -351,6 +352,35 @@ def test_what_ends_before_the_answer_is_told_and_never_answered() -> None:
     assert driver.ready_state is ReadyState.CLOSED
     assert [type(event) for event in driver.events()] == [Close]
     assert not driver.answer_close()
+
+
+def test_an_end_behind_the_request_waits_for_the_answer_to_it() -> None:
+    driver = Server()
+    driver.receive_data(wire.request())
+    driver.receive_eof()
+    assert [type(event) for event in driver.events()] == [Connect]
+    assert driver.unread is not None
+    assert driver.events() == [Close(1006)]
+    assert driver.unread is None
+    assert not driver.start()
+    assert driver.answer_close()
+    assert driver.data_to_send() == b""
+
+
+def test_all_that_a_driver_is_asked_a_server_is_asked_too() -> None:
+    names = [name for name in dir(Driver) if not name.startswith("_")]
+    for driver in (Server(), answered_server()):
+        assert {"events", "is_text_only", "ready_state", "unread", "version"} <= {*names, "version"}
+        for name in {*names, "version"}:
+            getattr(driver, name)
+            assert getattr(Server, name).__doc__
+
+
+def answered_server() -> Server:
+    """Return a server that is open."""
+    driver = Server()
+    serve(driver, wire.request(), lambda data: [data])
+    return driver
 
 
 def test_there_is_nothing_to_start_before_the_request() -> None:
