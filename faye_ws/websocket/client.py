@@ -30,6 +30,7 @@ from .endpoint import Endpoint
 from .inbox import Inbox
 from .phase import Phase
 from .settings import check_settings
+from .sharing import in_hub
 
 
 class Client(Connection):
@@ -244,18 +245,18 @@ class _Way:
     def wait(self) -> None:
         """Wait until the connection is open, or raise what has kept it from that."""
         inbox = self._inbox
-        inbox.in_hub(self._wait)
+        in_hub(inbox, self._wait)
         if isinstance(inbox.error, HandshakeError):
             raise inbox.error
 
     def _wait(self) -> None:
         inbox = self._inbox
         while inbox.endpoint.phase < Phase.OPEN:
-            inbox.wait(None)
+            inbox.readers.waiting.wait()
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection, or give up."""
-        self._inbox.in_hub(lambda: self._close(code, reason))
+        in_hub(self._inbox, lambda: self._close(code, reason))
 
     def _close(self, code: int, reason: str) -> None:
         endpoint = self._inbox.endpoint

@@ -23,7 +23,10 @@ from ..events import CloseEvent, EventTarget, event_handler
 from ..runtime.log import logger
 from ..runtime.reactor import find_hub
 from ..runtime.seconds import deadline_after
-from .inbox import Inbox, PongCallback
+from .inbox import Inbox
+from .pongs import PongCallback
+from .receiving import receive, wait_closed
+from .sharing import hand_over, in_hub, is_foreign
 
 Data = str | bytes | bytearray | memoryview
 
@@ -120,11 +123,11 @@ class Connection(EventTarget):
         data = message if isinstance(message, (str, bytes)) else check_data(message)
         inbox = self._inbox
         endpoint = inbox.endpoint
-        if endpoint.reactor.thread != _get_ident() and inbox.is_foreign():
+        if endpoint.reactor.thread != _get_ident() and is_foreign(inbox):
             exchange = inbox.exchange
             if exchange is not None and exchange.send(data):
                 return True
-            return inbox.hand_over(lambda: self.send(data))
+            return hand_over(inbox, lambda: self.send(data))
         if endpoint.send(data):
             return not endpoint.is_congested or self._wait_for_drain()
         return self._send_when_open(isinstance(data, str), lambda: endpoint.send(data))
@@ -137,7 +140,7 @@ class Connection(EventTarget):
         """
         inbox = self._inbox
         endpoint = inbox.endpoint
-        if inbox.is_foreign():
+        if is_foreign(inbox):
             is_open = self.ready_state is ReadyState.OPEN
             return endpoint.reactor.post(self.send_prepared, message) and is_open
         if endpoint.backlog > endpoint.settings.max_backlog:
@@ -168,8 +171,8 @@ class Connection(EventTarget):
             ValueError: the message is over 125 bytes.
         """
         inbox = self._inbox
-        if inbox.is_foreign():
-            return inbox.hand_over(lambda: self.ping(message, callback))
+        if is_foreign(inbox):
+            return hand_over(inbox, lambda: self.ping(message, callback))
         data = check_data(message)
         data = data.encode() if isinstance(data, str) else data
         endpoint = inbox.endpoint
@@ -193,7 +196,7 @@ class Connection(EventTarget):
             TypeError, ValueError: the code or reason is not one to close with.
         """
         inbox = self._inbox
-        inbox.in_hub(lambda: inbox.endpoint.close(code, reason))
+        in_hub(inbox, lambda: inbox.endpoint.close(code, reason))
 
     def _wait_for_drain(self) -> bool:
         """Wait until the peer has taken what waits for it; tell whether it has."""
@@ -205,7 +208,7 @@ class Connection(EventTarget):
             endpoint.drop()
             return False
         while endpoint.is_congested and inbox.end is None:
-            inbox.wait(None)
+            inbox.readers.waiting.wait()
         return not endpoint.is_congested
 
     # Receiving
@@ -224,12 +227,12 @@ class Connection(EventTarget):
         self.begin()
         me, inbox = getcurrent(), self._inbox
         deadline = deadline_after(timeout)
-        if not inbox.is_foreign():
-            return inbox.receive(me, deadline, _NO_MESSAGE)
+        if not is_foreign(inbox):
+            return receive(inbox, me, deadline, _NO_MESSAGE)
         if inbox.exchange is not None and find_hub() is None:
             return inbox.exchange.receive(me, deadline, _NO_MESSAGE)
-        return inbox.hand_over(
-            lambda: inbox.receive(me, NEVER, ""), deadline, _NO_MESSAGE, inbox.give_back
+        return hand_over(
+            inbox, lambda: receive(inbox, me, NEVER, ""), deadline, _NO_MESSAGE, inbox.give_back
         )
 
     def __iter__(self) -> Iterator[str | bytes]:
@@ -258,10 +261,10 @@ class Connection(EventTarget):
         self.begin()
         me, inbox = getcurrent(), self._inbox
         deadline = deadline_after(timeout)
-        if inbox.is_foreign():
-            end = inbox.hand_over(lambda: inbox.wait_closed(me, NEVER, ""), deadline, _NOT_CLOSED)
+        if is_foreign(inbox):
+            end = hand_over(inbox, lambda: wait_closed(inbox, me, NEVER, ""), deadline, _NOT_CLOSED)
         else:
-            end = inbox.wait_closed(me, deadline, _NOT_CLOSED)
+            end = wait_closed(inbox, me, deadline, _NOT_CLOSED)
         return CloseEvent("close", self, *end)
 
     # A stream
@@ -278,11 +281,11 @@ class Connection(EventTarget):
 
     def pause(self) -> None:
         """Let messages wait, and in the end the peer, until `resume`."""
-        self._inbox.in_hub(lambda: self._inbox.pause(True))
+        in_hub(self._inbox, lambda: self._inbox.pause(True))
 
     def resume(self) -> None:
         """Let messages come again."""
-        self._inbox.in_hub(lambda: self._inbox.pause(False))
+        in_hub(self._inbox, lambda: self._inbox.pause(False))
 
     def pipe(self, destination: Any) -> Any:
         """Write every message to `destination`, and end it when the connection ends.

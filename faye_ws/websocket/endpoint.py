@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ..constants import NEVER, CloseCode, ReadyState
 from ..driver.base import Driver
 from ..driver.prepared import PreparedMessage
 from ..runtime.reactor import Reactor
 from ..runtime.transport import Transport, open_transport
+from .owner import NOBODY
 from .phase import LIMITS, READY_STATES, Phase
 from .prelude import Prelude
 from .settings import Settings
@@ -30,65 +31,6 @@ _LINGER_AT_EXIT = 1.0
 # Members of an enum are slow to look up.
 _OPEN, _ENDING, _CLOSING = Phase.OPEN, Phase.ENDING, Phase.CLOSING
 _LINGERING, _GONE = Phase.LINGERING, Phase.GONE
-
-
-class Owner(Protocol):
-    """What an endpoint reports to. None of this may block or raise."""
-
-    is_behind: bool  # there was no room for all that the driver has received
-    is_paused: bool  # the application wants no messages for now
-
-    def advance(self) -> None:
-        """Take what the driver has received. In the hub."""
-
-    def take(self) -> None:
-        """Take what the driver has received, and call nobody yet."""
-
-    def input_ended(self) -> None:
-        """Handle that the peer will send nothing more."""
-
-    def take_end(self) -> None:
-        """Let the connection end now, whatever the application is doing."""
-
-    def wants_none(self) -> bool:
-        """Return whether the application wants no messages for now."""
-
-    def is_answering(self) -> bool:
-        """Return whether the application may still answer what it was given."""
-
-    def drained(self) -> None:
-        """Handle that the peer has taken what waited for it."""
-
-    def released(self) -> None:
-        """Handle that there is no socket any more."""
-
-    def forgotten(self) -> None:
-        """Handle that the connection belongs to another process, or to nobody."""
-
-    def disowned(self) -> None:
-        """Forget what has come: it is another process's."""
-
-
-class _Nobody:
-    """The owner of an endpoint that nobody needs any more."""
-
-    __slots__ = ()
-
-    is_behind = False
-    is_paused = False
-
-    def advance(self) -> None:
-        pass
-
-    take = input_ended = take_end = drained = released = forgotten = disowned = advance
-
-    def wants_none(self) -> bool:
-        return False
-
-    is_answering = wants_none
-
-
-NOBODY: Owner = _Nobody()
 
 
 class Endpoint:
@@ -163,11 +105,6 @@ class Endpoint:
     def backlog(self) -> int:
         """The bytes that wait for the network to take them."""
         return 0 if self.transport is None else self.transport.backlog
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the peer is not read for now."""
-        return self.transport is not None and self.transport.is_paused
 
     # Opening
 
@@ -269,9 +206,7 @@ class Endpoint:
         else:
             self.released()
 
-    def cut_off(self) -> None:
-        """End the connection without the peer: the process has no more time."""
-        self.drop()
+    cut_off = drop
 
     def forget(self) -> None:
         """Let go of the connection, which belongs to another process, or to nobody."""
@@ -472,11 +407,3 @@ class Endpoint:
         """Send a pong that nobody has asked for."""
         if self.driver.pong():
             self.sent(0)
-
-    def wants_data(self) -> bool:
-        """Return whether the application has room for more messages, and has not paused."""
-        return not self.owner.wants_none()
-
-    def is_left_alone(self) -> bool:
-        """Return whether nobody is about to take the messages that keep us from reading."""
-        return not (self.owner.is_paused or self.owner.is_answering())

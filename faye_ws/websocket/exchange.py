@@ -26,6 +26,7 @@ from ..errors import ConnectionClosed
 from ..runtime.threads import WaitingThread, current_thread
 from .endpoint import Endpoint
 from .phase import Phase
+from .receiving import End, Readers
 
 # What an outbox may hold: so many messages of up to so many bytes, as much as one backlog.
 _MAX_MESSAGES = 64
@@ -39,12 +40,15 @@ class Inbox(Protocol):
 
     endpoint: Endpoint
     messages: deque[str | bytes] | None
-    reader: greenlet | None
     is_behind: bool
 
     @property
-    def end(self) -> tuple[int, str, bool] | None:
+    def end(self) -> End | None:
         """How the connection was closed, if it is."""
+
+    @property
+    def readers(self) -> Readers:
+        """The greenlets that wait."""
 
 
 class Exchange:
@@ -100,7 +104,7 @@ class Exchange:
         while True:
             message = self._take()
             if message is not None:
-                inbox.reader = receiver
+                inbox.readers.last = receiver
                 return message
             if (end := inbox.end) is not None:
                 raise ConnectionClosed(*end)

@@ -15,42 +15,31 @@ Invariants:
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable
 from sys import getsizeof
-from typing import TypeVar
 
 from greenlet import greenlet
 
-from ..constants import NEVER, CloseCode
+from ..constants import CloseCode
 from ..driver.events import Close, Message, Open, Pong
 from ..driver.events import Event as DriverEvent
 from ..errors import ConnectionClosed
 from ..events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
-from ..runtime.handing_over import hand_over
 from ..runtime.listening import ListenerQueue
 from ..runtime.log import logger
 from ..runtime.threads import ListenerThread
-from ..runtime.waiting import WaitQueue
-from .endpoint import NOBODY, Endpoint
+from .endpoint import Endpoint
 from .exchange import PLACE, Exchange
+from .owner import NOBODY
 from .phase import Phase
+from .pongs import ExpectedPongs, PongCallback
+from .receiving import End, Readers
 
 # Messages that wait for the application may weigh this much before the peer has to wait.
 # Each weighs what Python holds of it, and its place in the queue.
 _MAX_WEIGHT = 2**20
-# Seconds that a call which waits for the end waits for the listeners to hear of it.
-_HEARING = 1.0
-# Pings whose pong has not come; a peer that answers none must not fill our memory.
-_MAX_PINGS = 256
-
 _OPEN, _ENDING, _CLOSING = Phase.OPEN, Phase.ENDING, Phase.CLOSING
 _LINGERING, _GONE = Phase.LINGERING, Phase.GONE
-
-PongCallback = Callable[[], object]
-
-_T = TypeVar("_T")
 
 # What has no listeners.
 _NO_TARGET = EventTarget()
@@ -66,10 +55,7 @@ class Inbox:
 
     Attributes:
         messages: those that wait; None if there are none.
-        reader: the greenlet that was the last to receive one. Until it asks for the next, or
-            is dead, it may still answer.
-        waiting: the greenlets that wait for something to change.
-        pings: those whose pong has not come, and what is called then.
+        pongs: those that the application waits for.
         listening: what the listeners are to hear.
         exchange: what other threads take and send without being handed over, if the endpoint
             lives in the background.
@@ -78,10 +64,10 @@ class Inbox:
     """
 
     __slots__ = (
-        "_asking",
         "_end",
         "_hears",
         "_is_dropping",
+        "_readers",
         "_target",
         "_weight",
         "endpoint",
@@ -90,9 +76,7 @@ class Inbox:
         "is_paused",
         "listening",
         "messages",
-        "pings",
-        "reader",
-        "waiting",
+        "pongs",
     )
 
     def __init__(
@@ -108,19 +92,16 @@ class Inbox:
         self.is_paused = False
         # After our close: from here on no message is kept.
         self._is_dropping = False
-        self.pings: list[tuple[bytes, PongCallback | None]] | None = None
+        self.pongs: ExpectedPongs | None = None
         # The types of events that messages are for the listeners: `message`, `data`, or both.
         self._hears: tuple[str, ...] = ()
-        self.waiting: WaitQueue | None = None
-        # The greenlets that ask for what comes next, but for those of other threads.
-        self._asking: tuple[greenlet, ...] = ()
-        self.reader: greenlet | None = None
+        self._readers: Readers | None = None
         # What ends the connection, once that has come.
         self._end: Close | None = None
         endpoint.owner = self
 
     @property
-    def end(self) -> tuple[int, str, bool] | None:
+    def end(self) -> End | None:
         """The code, the reason, and whether it was clean, when the connection is closed."""
         if self._end is None or self.endpoint.phase < _LINGERING:
             return None
@@ -132,47 +113,23 @@ class Inbox:
         return None if self._end is None else self._end.error
 
     @property
+    def readers(self) -> Readers:
+        """The greenlets that wait."""
+        if self._readers is None:
+            self._readers = Readers(self.endpoint.reactor.hub)
+        return self._readers
+
+    @property
     def is_over(self) -> bool:
         """Whether there is nothing left for the hub to do."""
         return self.endpoint.phase is _GONE and self.listening.is_done
-
-    # From other threads
-
-    def is_foreign(self) -> bool:
-        """Return whether the calling thread has to hand over what it wants of the connection."""
-        # When all is over, the connection's thread may be, too, and nothing is left to share.
-        return self.endpoint.reactor.is_foreign() and not self.is_over
-
-    def hand_over(
-        self,
-        function: Callable[[], _T],
-        deadline: float = NEVER,
-        failure: str = "",
-        give_back: Callable[[_T], object] | None = None,
-    ) -> _T:
-        """Call a function in the connection's hub; see `handing_over.hand_over`."""
-        return hand_over(
-            self.endpoint.reactor,
-            function,
-            forget=self.endpoint.forget,
-            deadline=deadline,
-            failure=failure,
-            give_back=give_back,
-        )
-
-    def in_hub(self, function: Callable[[], object]) -> None:
-        """Call a function in the connection's hub, or here where that is the same."""
-        if self.is_foreign():
-            self.hand_over(function)
-        else:
-            function()
 
     # From the driver
 
     def advance(self) -> None:
         """Bring what the driver has received to whoever is to hear it. In the hub."""
         self.take()
-        if self.waiting or self.exchange is not None:
+        if self._readers is not None or self.exchange is not None:
             self._notify()
         self.listening.start(bool(self._hears and self.messages))
         if self.is_behind:
@@ -221,7 +178,8 @@ class Inbox:
 
     def _handle(self, event: DriverEvent) -> None:
         if isinstance(event, Pong):
-            self._receive_pong(event.data)
+            for callback in self.pongs.receive(event.data) if self.pongs is not None else ():
+                self.listening.put(callback)
         elif isinstance(event, Open):
             self._announce("open")
             self.endpoint.opened()
@@ -233,19 +191,9 @@ class Inbox:
 
     def expect_pong(self, data: bytes, callback: PongCallback) -> None:
         """Call a function when the pong to a ping comes, or that to a later ping."""
-        self.pings = [*(self.pings or ()), (data, callback)][-_MAX_PINGS:]
-
-    def _receive_pong(self, data: bytes) -> None:
-        # RFC 6455, 5.5.3: a peer "MAY elect to send a Pong frame for only the most
-        # recently processed Ping frame", so a pong answers the pings before it, too.
-        pings = self.pings or []
-        for index, (message, _) in enumerate(pings):
-            if message == data:
-                for _, callback in pings[: index + 1]:
-                    if callback is not None:
-                        self.listening.put(callback)
-                self.pings = pings[index + 1 :] or None
-                return
+        if self.pongs is None:
+            self.pongs = ExpectedPongs()
+        self.pongs.add(data, callback)
 
     # The end
 
@@ -281,8 +229,8 @@ class Inbox:
     def _finish(self, end: Close) -> None:
         endpoint = self.endpoint
         endpoint.driver.answer_close()
-        self.reader = None
-        self.pings = None
+        self.forget_reader()
+        self.pongs = None
         logger.debug("closed: %s %s", int(end.code), end.reason)
         if end.error is not None:
             self.listening.put(ErrorEvent("error", self._target, end.error))
@@ -331,13 +279,23 @@ class Inbox:
 
     def _has_reader(self) -> bool:
         """Return whether a greenlet that has received a message may come for the next."""
-        reader = self.reader
+        reader = None if self._readers is None else self._readers.last
         return reader is not None and not reader.dead and not self._is_asking(reader)
 
-    def _is_asking(self, asker: greenlet) -> bool:
-        return asker in self._asking or (
-            self.exchange is not None and asker in self.exchange.asking
-        )
+    def _is_asking(self, greenlet: greenlet) -> bool:
+        is_ours = self._readers is not None and self._readers.is_asking(greenlet)
+        return is_ours or (self.exchange is not None and greenlet in self.exchange.asking)
+
+    def forget_reader(self, greenlet: greenlet | None = None) -> None:
+        """Let the end wait for no greenlet that has received a message, or not for this one."""
+        if self._readers is not None and greenlet in (None, self._readers.last):
+            self._readers.last = None
+
+    def _notify(self) -> None:
+        if self._readers is not None:
+            self._readers.waiting.notify()
+        if self.exchange is not None:
+            self.exchange.wake()
 
     # To the listeners
 
@@ -368,11 +326,11 @@ class Inbox:
 
     def listeners_rest(self, worker: greenlet) -> bool:
         """Handle that all was heard. Return whether there is a message again by now."""
-        if self.reader is worker:
-            self.reader = None
+        if self._readers is not None:
+            self.forget_reader(worker)
         if self._end is not None:
             self._end_if_answered()
-        if self.waiting or self.exchange is not None:
+        if self._readers is not None or self.exchange is not None:
             self._notify()
         if self.endpoint.phase is _GONE:
             self._let_go()
@@ -391,7 +349,7 @@ class Inbox:
             self.endpoint.fail("a listener raised")
         return not (isinstance(error, ConnectionClosed) and self.end is not None)
 
-    # To greenlets that receive
+    # Room
 
     def take_message(self) -> str | bytes | None:
         """Take the next message, if another thread has not just taken the last."""
@@ -419,7 +377,7 @@ class Inbox:
             self.messages = deque()
         self.messages.appendleft(message)
         self._weight += getsizeof(message) + PLACE
-        self.reader = None
+        self.forget_reader()
         self.endpoint.advance_soon()
 
     def wants_none(self) -> bool:
@@ -434,76 +392,6 @@ class Inbox:
         self.endpoint.govern_reading()
         if not is_paused:
             self.endpoint.advance_soon()
-
-    def receive(self, receiver: greenlet, deadline: float, failure: str) -> str | bytes:
-        """Wait for the next message, and return it.
-
-        Raises:
-            TimeoutError: none has come by the deadline; `failure` is what it says.
-            ConnectionClosed: the connection is closed.
-        """
-        while (message := self.take_message()) is None:
-            self._ask(receiver)
-            if self.messages:
-                continue
-            if (end := self.end) is not None:
-                raise ConnectionClosed(*end)
-            self._wait_asking(receiver, deadline, failure)
-        self.reader = receiver
-        return message
-
-    def wait_closed(self, waiter: greenlet, deadline: float, failure: str) -> tuple[int, str, bool]:
-        """Wait until the connection is closed and its listeners have heard so; return `end`.
-
-        Raises:
-            TimeoutError: it is not closed at the deadline; `failure` is what it says.
-        """
-        while (end := self.end) is None:
-            self._ask(waiter)
-            if self.end is None:
-                self._wait_asking(waiter, deadline, failure)
-        self.wait_heard(waiter)
-        return end
-
-    def wait_heard(self, asker: greenlet) -> None:
-        """Let the listeners hear what there is, if that does not take them too long."""
-        deadline = time.monotonic() + _HEARING
-        while not self.listening.is_done and asker is not self.listening.worker:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return
-            self.endpoint.advance_soon()
-            self.wait(left)
-
-    def _ask(self, asker: greenlet) -> None:
-        """Take what there is, for a greenlet that has done with all that came before."""
-        self._asking += (asker,)
-        try:
-            self.take()
-        finally:
-            self._asking = tuple(other for other in self._asking if other is not asker)
-
-    def _wait_asking(self, asker: greenlet, deadline: float, failure: str) -> None:
-        left = None if deadline == NEVER else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise TimeoutError(failure)
-        self._asking += (asker,)
-        try:
-            self.wait(left)
-        finally:
-            self._asking = tuple(other for other in self._asking if other is not asker)
-
-    def wait(self, timeout: float | None) -> None:
-        """Wait until something has changed."""
-        if self.waiting is None:
-            self.waiting = WaitQueue(self.endpoint.reactor.hub)
-        self.waiting.wait(timeout)
-
-    def _notify(self) -> None:
-        if self.waiting:
-            self.waiting.notify()
-        if self.exchange is not None:
-            self.exchange.wake()
 
     def drained(self) -> None:
         """Handle that the peer has taken what waited for it."""

@@ -31,7 +31,9 @@ from .client import Client
 from .connection import Connection
 from .endpoint import Endpoint
 from .inbox import Inbox
+from .receiving import wait_heard
 from .settings import check_settings
+from .sharing import in_hub
 
 
 class WebSocket(Connection):
@@ -161,7 +163,7 @@ class _Upgrade:
         if self._refusal is None:
             self._take_over(environ)
         else:
-            self._inbox.in_hub(self._refuse)
+            in_hub(self._inbox, self._refuse)
 
     def _take_over(self, environ: Environ) -> None:
         inbox, endpoint = self._inbox, self._inbox.endpoint
@@ -172,12 +174,12 @@ class _Upgrade:
             raise
         self._keeps_server = not detached
         watch_for_stop(environ, endpoint.reactor)
-        inbox.in_hub(lambda: endpoint.attach(sock, early, keep_socket=not detached))
+        in_hub(inbox, lambda: endpoint.attach(sock, early, keep_socket=not detached))
 
     def _refuse(self) -> None:
         self._inbox.endpoint.driver.start()
         self._inbox.take()
-        self._inbox.wait_heard(getcurrent())
+        wait_heard(self._inbox, getcurrent())
 
     def respond(self, start_response: StartResponse) -> Iterable[bytes]:
         """Answer the request."""
@@ -190,7 +192,7 @@ class _Upgrade:
         # its access log.
         start_response("101 Switching Protocols", [])
         # Who has received something before has done with it.
-        self._inbox.reader = None
+        self._inbox.forget_reader()
         return Hold(self._hold, self._release) if self._keeps_server else []
 
     def _server_wrote(self, head: bytes) -> None:
@@ -199,7 +201,7 @@ class _Upgrade:
         Any but the 101 says that the application has failed since it took the connection.
         """
         if b" 101 " not in head:
-            self._inbox.in_hub(self._end_with_server)
+            in_hub(self._inbox, self._end_with_server)
 
     def _end_with_server(self) -> None:
         self._inbox.endpoint.fail("the application raised")
@@ -208,13 +210,13 @@ class _Upgrade:
 
     def _hold(self) -> None:
         """Wait until the socket is not needed any more."""
-        self._inbox.in_hub(self._wait_for_end)
+        in_hub(self._inbox, self._wait_for_end)
 
     def _wait_for_end(self) -> None:
         inbox = self._inbox
         try:
             while inbox.endpoint.transport is not None or inbox.listening.worker is not None:
-                inbox.wait(None)
+                inbox.readers.waiting.wait()
         except GreenletExit:
             # The server is being stopped.
             inbox.endpoint.close(CloseCode.GOING_AWAY, "")
@@ -223,10 +225,10 @@ class _Upgrade:
 
     def _release(self) -> None:
         """End what has not ended: the server takes its socket back."""
-        self._inbox.in_hub(self._end)
+        in_hub(self._inbox, self._end)
 
     def _end(self) -> None:
         inbox = self._inbox
         if inbox.endpoint.transport is not None:
             inbox.endpoint.drop()
-        inbox.wait_heard(getcurrent())
+        wait_heard(inbox, getcurrent())

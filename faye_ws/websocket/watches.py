@@ -18,6 +18,7 @@ from ..constants import NEVER
 from ..runtime.log import logger
 from ..runtime.seconds import LOOKS
 from ..runtime.transport import Transport
+from .owner import Owner
 
 # Seconds between two looks whether a peer that is not read has left.
 LOOK = 5.0
@@ -26,17 +27,13 @@ LOOK = 5.0
 class Endpoint(Protocol):
     """What a watch needs of the endpoint that it is for."""
 
+    owner: Owner
+
     def send_ping(self) -> bool:
         """Send a ping. Return False if it can't be sent, or the version has none."""
 
     def send_pong(self) -> None:
         """Send a pong that nobody has asked for."""
-
-    def wants_data(self) -> bool:
-        """Return whether the application has room for more messages, and has not paused."""
-
-    def is_left_alone(self) -> bool:
-        """Return whether nobody is about to take the messages that keep us from reading."""
 
     def drop(self) -> None:
         """End the connection without the peer."""
@@ -108,7 +105,7 @@ class Pinging:
         # What came in time may not have been read yet by a process that was busy, and one that
         # does not want to read can't hear anything.
         self._transport.poll()
-        if not self.heard and self._endpoint.wants_data():
+        if not self.heard and not self._endpoint.owner.wants_none():
             logger.debug("a silent peer is dropped")
             self._next_ping = NEVER
             self._endpoint.drop()
@@ -182,7 +179,8 @@ class Leaving:
             self.deadline = NEVER
             return
         self.deadline = now + LOOK
-        if self._endpoint.is_left_alone():
+        owner = self._endpoint.owner
+        if not owner.is_paused and not owner.is_answering():
             self._transport.look()
             if not self._transport.backlog:
                 self._endpoint.send_pong()

@@ -96,7 +96,7 @@ def test_who_waits_for_a_hub_that_ends_waits_no_longer(connect: Serving) -> None
         threading.Thread(target=receive, daemon=True).start()
         # Until the call has come to this hub, and waits there.
         with gevent.Timeout(DEADLINE):
-            while not inbox_of(other).waiting:
+            while not inbox_of(other).readers.waiting:
                 gevent.sleep(0.01)
 
     path = connect.expect()

@@ -274,7 +274,7 @@ def test_a_listener_that_ends_with_the_connection_ends_quietly(
 
     ws, peer = connect(accept)
     peer.send(text("a"))
-    wait_for(lambda: inbox_of(ws).waiting, "the listener waits for a second message")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "the listener waits for a second message")
     peer.send(serving.close(4000))
     assert peer.read_close() == (4000, "")
     wait_for(lambda: heard == [4000], "the close event has come")
@@ -288,7 +288,7 @@ def test_a_listener_that_ends_with_another_connection_is_logged(
     other, others = connect()
     _, peer = connect(lambda ws: ws.on("message", lambda event: other.receive()))
     peer.send(text("a"))
-    wait_for(lambda: inbox_of(other).waiting, "the listener waits for the other connection")
+    wait_for(lambda: inbox_of(other).readers.waiting, "the listener waits for the other connection")
     others.send(serving.close(4000))
     assert peer.read_close()[0] == 1011
     assert len(_errors(caplog)) == 1

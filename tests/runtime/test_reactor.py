@@ -19,7 +19,7 @@ from faye_ws.runtime.background import (
 )
 from faye_ws.runtime.handing_over import hand_over
 from faye_ws.runtime.reactor import Reactor, current_reactor
-from faye_ws.runtime.threads import current_thread
+from faye_ws.runtime.threads import ClientThread
 from support import programs, serving
 from support.serving import Peer, Serving, wait_for
 
@@ -74,7 +74,7 @@ def test_a_thread_without_a_hub_is_left_without_one() -> None:
     def use() -> None:
         reactor, thread = place_of_client()
         assert reactor is find_background_reactor()
-        assert thread is current_thread()
+        assert isinstance(thread, ClientThread)
         assert place_of_request()[0] is reactor
         assert get_hub_if_exists() is None
 

@@ -17,7 +17,7 @@ from gevent.event import Event
 
 from faye_ws import ConnectionClosed, MessageEvent, WebSocket, broadcast
 from support import serving
-from support.parts import endpoint_of
+from support.parts import endpoint_of, is_stalled
 from support.serving import (
     BINARY,
     DEADLINE,
@@ -187,7 +187,7 @@ def _a_flood_comes_that_nobody_reads(connect: Serving) -> None:
                 peer.send(frame(BINARY, bytes(2**16)))
 
     flooding = gevent.spawn(flood)
-    wait_for(lambda: endpoint_of(ws).is_paused, "the peer has to wait")
+    wait_for(lambda: is_stalled(ws), "the peer has to wait")
     flooding.kill()
     peer.reset()
     ws.close()

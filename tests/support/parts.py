@@ -15,3 +15,9 @@ def inbox_of(connection: Connection) -> Inbox:
 def endpoint_of(connection: Connection) -> Endpoint:
     """Return the driver, its transport, and the phase."""
     return connection._inbox.endpoint
+
+
+def is_stalled(connection: Connection) -> bool:
+    """Return whether the peer is not read for now."""
+    transport = connection._inbox.endpoint.transport
+    return transport is not None and transport.is_paused

@@ -23,7 +23,7 @@ from faye_ws import (
 )
 from faye_ws.websocket.phase import LIMITS, Phase
 from support import serving
-from support.parts import endpoint_of, inbox_of
+from support.parts import inbox_of, is_stalled
 from support.serving import (
     DEADLINE,
     PING,
@@ -254,7 +254,7 @@ def test_a_close_is_answered_after_the_message_whoever_else_waits_for_it(
     assert answering.wait(DEADLINE)
     waiter = Greenlet(ask, ws)
     waiter.start()
-    wait_for(lambda: inbox_of(ws).waiting, "somebody waits for the end")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "somebody waits for the end")
     peer.send(serving.close(4000))
     gevent.sleep(0.05)
     go_on.set()
@@ -321,7 +321,7 @@ def test_a_close_is_answered_at_once_if_the_listener_waits_for_it(
     ws, peer = connect(lambda ws: ws.on(type, lambda event: listen(ws)))
     if type == "message":
         peer.send(text("to the listener"))
-    wait_for(lambda: inbox_of(ws).waiting, "the listener waits")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "the listener waits")
     peer.send(serving.close())
     assert peer.read_close() == (1000, "")
     assert ended.wait(DEADLINE)
@@ -380,7 +380,7 @@ def test_the_peers_answer_to_a_close_is_heard_although_messages_wait(
     if state == "paused":
         ws.pause()
     sender = gevent.spawn(lambda: [peer.send(data) for data in (*waiting, serving.close(4000))])
-    wait_for(lambda: endpoint_of(ws).is_paused, "the peer has to wait")
+    wait_for(lambda: is_stalled(ws), "the peer has to wait")
     ws.close(4000)
     event = ws.wait_closed(DEADLINE)
     assert (event.code, event.was_clean) == (4000, True)

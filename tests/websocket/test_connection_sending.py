@@ -380,4 +380,4 @@ def test_callbacks_for_pongs_that_never_come_are_bounded(connect: Serving) -> No
         ws.ping(str(number), lambda: None)
         gevent.sleep(0)
     reader.get(timeout=DEADLINE)
-    assert len(inbox_of(ws).pings or ()) < 1000
+    assert len(inbox_of(ws).pongs or ()) < 1000

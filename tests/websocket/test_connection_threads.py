@@ -162,7 +162,7 @@ def test_a_message_that_comes_as_its_receiver_is_killed_is_not_lost(connect: Ser
 
     def work() -> None:
         receiver = gevent.spawn(ws.receive)
-        while not inbox_of(ws).waiting:
+        while not inbox_of(ws).readers.waiting:
             gevent.sleep(0.001)
         waits.set()
         # The message comes now, but nothing of this thread runs before the kill.
