@@ -16,15 +16,15 @@ from ..constants import NEVER, CloseCode, ReadyState
 from ..driver.base import Driver
 from ..driver.prepared import PreparedMessage
 from ..runtime.reactor import Reactor
-from ..runtime.transport import Transport, open_transport
+from ..runtime.tls_transport import open_transport
+from ..runtime.transport import Transport
 from .owner import NOBODY
 from .phase import LIMITS, READY_STATES, Phase
 from .prelude import Prelude
 from .settings import Settings
 from .watches import Draining, Leaving, Pinging, Watch
 
-# Replies of one batch are held together up to this many bytes.
-_MAX_CORKED = 2**16
+_MAX_CORKED = 2**16  # bytes of replies that are held together
 _LINGER_AT_EXIT = 1.0
 
 
@@ -73,11 +73,10 @@ class Endpoint:
         self.owner = NOBODY
         self.is_congested = False
         self.transport: Transport | None = None
-        # How many bytes are held back to go out together, or None when none are.
+        # How many bytes are held back to go out together; None if they go out at once.
         self._corked: int | None = None
         self._prelude: Prelude | None = None
         self._watches: tuple[Watch, ...] = ()
-        # The place in the heartbeat.
         self._slot: int | None = None
         self._enter(Phase.NEW)
 
@@ -111,10 +110,7 @@ class Endpoint:
     def attach(self, sock: Any, early: bytes, keep_socket: bool) -> None:
         """Take over a socket, and the bytes that were read from it before.
 
-        Args:
-            sock: a connected socket.
-            early: what was read.
-            keep_socket: leave it to others to close the socket at the end.
+        With `keep_socket` it is left to others to close the socket at the end.
         """
         reactor = self.reactor
         reactor.members.add(self)
@@ -232,8 +228,7 @@ class Endpoint:
     def data_received(self, data: bytes) -> None:
         """Receive bytes."""
         for watch in self._watches:
-            if type(watch) is Pinging:
-                watch.heard = True
+            watch.heard()
         if data:
             self.driver.receive_data(data)
         self._corked = 0
@@ -248,12 +243,9 @@ class Endpoint:
         self.owner.input_ended()
 
     def progressed(self) -> None:
-        """Handle that the peer reads: a ping that it has not come to may wait."""
+        """Handle that the peer reads."""
         for watch in self._watches:
-            if isinstance(watch, Pinging):
-                watch.heard = True
-            elif isinstance(watch, Draining):
-                watch.progressed()
+            watch.progressed()
 
     def drained(self) -> None:
         """Handle that all that was sent is on its way."""

@@ -39,16 +39,24 @@ class Endpoint(Protocol):
         """End the connection without the peer."""
 
 
-class Watch(Protocol):
+class Watch:
     """Something to be done by a time, in seconds of `time.monotonic()`."""
+
+    __slots__ = ("deadline",)
 
     deadline: float
 
     def beat(self, now: float) -> None:
         """Do what is due."""
 
+    def heard(self) -> None:
+        """Handle that something has come from the peer."""
 
-class Pinging:
+    def progressed(self) -> None:
+        """Handle that the socket has taken something of what waited."""
+
+
+class Pinging(Watch):
     """Pings, and the end of a peer that stays silent after one.
 
     Args:
@@ -56,20 +64,16 @@ class Pinging:
         transport: what the peer is heard through.
         interval: seconds between two pings.
         timeout: seconds of silence after one that a peer is granted, or None for any.
-
-    Attributes:
-        heard: whether anything has come since the last ping.
     """
 
     __slots__ = (
         "_endpoint",
+        "_heard",
         "_interval",
         "_next_ping",
         "_silence_ends",
         "_timeout",
         "_transport",
-        "deadline",
-        "heard",
     )
 
     def __init__(
@@ -81,7 +85,15 @@ class Pinging:
         self._timeout = timeout
         self._silence_ends = NEVER
         self.deadline = self._next_ping = time.monotonic() + interval
-        self.heard = False
+        # Whether anything has come since the last ping.
+        self._heard = False
+
+    def heard(self) -> None:
+        """Handle that the peer is not silent."""
+        self._heard = True
+
+    # A peer that reads may not have come to the ping yet.
+    progressed = heard
 
     def beat(self, now: float) -> None:
         """Drop a peer that was silent for too long, or send the next ping."""
@@ -95,23 +107,23 @@ class Pinging:
 
     def _expect_something(self, deadline: float) -> None:
         if self._silence_ends == NEVER:
-            self.heard = False
+            self._heard = False
             self._silence_ends = deadline
 
     def _check_silence(self) -> None:
         self._silence_ends = NEVER
-        if self.heard:
+        if self._heard:
             return
         # What came in time may not have been read yet by a process that was busy, and one that
         # does not want to read can't hear anything.
         self._transport.poll()
-        if not self.heard and not self._endpoint.owner.wants_none():
+        if not self._heard and not self._endpoint.owner.wants_none():
             logger.debug("a silent peer is dropped")
             self._next_ping = NEVER
             self._endpoint.drop()
 
 
-class Draining:
+class Draining(Watch):
     """The end of a peer that takes nothing of what waits for it.
 
     The socket takes nothing for long when the kernel has much for a slow peer. So what counts
@@ -123,7 +135,7 @@ class Draining:
         timeout: seconds that a peer may take nothing.
     """
 
-    __slots__ = ("_endpoint", "_since", "_taken", "_timeout", "_transport", "deadline")
+    __slots__ = ("_endpoint", "_since", "_taken", "_timeout", "_transport")
 
     def __init__(self, endpoint: Endpoint, transport: Transport, timeout: float) -> None:
         self._endpoint = endpoint
@@ -137,7 +149,7 @@ class Draining:
         self.deadline = now + self._timeout / LOOKS
 
     def progressed(self) -> None:
-        """Handle that the socket has taken something: so has the peer, at the next look."""
+        """Take it that the peer has taken something, too, by the next look."""
         self._taken = -1
 
     def beat(self, now: float) -> None:
@@ -154,7 +166,7 @@ class Draining:
             self.deadline = now + self._timeout / LOOKS
 
 
-class Leaving:
+class Leaving(Watch):
     """The end of a peer that has left, and whose messages nobody is going to receive.
 
     The end of its side stands behind them, unread. But the host of a peer that is gone answers
@@ -166,7 +178,7 @@ class Leaving:
         transport: what the peer is looked at through.
     """
 
-    __slots__ = ("_endpoint", "_transport", "deadline")
+    __slots__ = ("_endpoint", "_transport")
 
     def __init__(self, endpoint: Endpoint, transport: Transport) -> None:
         self._endpoint = endpoint

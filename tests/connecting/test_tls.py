@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from faye_ws.connecting.tls import TLSSocket
-from faye_ws.runtime.transport import TLSTransport
+from faye_ws.runtime.tls_transport import TLSTransport
 from support import key_updates
 from support.serving import wait_for
 
