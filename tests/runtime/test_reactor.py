@@ -98,10 +98,12 @@ def test_a_call_that_is_handed_over_runs_in_the_thread_of_the_hub() -> None:
     seen: list[int] = []
 
     def call() -> None:
-        value = hand_over(reactor, lambda: (seen.append(threading.get_ident()), "value")[1])
+        value = hand_over(
+            reactor, lambda: (seen.append(threading.get_ident()), "value")[1], forget=pytest.fail
+        )
         assert value == "value"
         with pytest.raises(ZeroDivisionError):
-            hand_over(reactor, lambda: 1 / 0)
+            hand_over(reactor, lambda: 1 / 0, forget=pytest.fail)
 
     _in_thread(call)
     assert seen == [threading.get_ident()]
@@ -114,7 +116,9 @@ def test_a_hub_that_hands_over_a_call_does_not_wait_for_it() -> None:
     def call() -> None:
         results: list[object] = []
         hub = gevent.get_hub()
-        hub.loop.run_callback(lambda: results.append(hand_over(reactor, called.set)))
+        hub.loop.run_callback(
+            lambda: results.append(hand_over(reactor, called.set, forget=pytest.fail))
+        )
         while not results:
             gevent.sleep(0.001)
         assert results == [None]
