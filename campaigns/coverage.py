@@ -26,14 +26,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .own_tests import ROOT, all_sources, module_name, own_tests
+from .own_tests import PYTEST, ROOT, all_sources, module_name, own_tests
 
 # Seconds that the test files of one source may take. Those that do not end are stopped.
 LIMIT = 300.0
 PRAGMA = re.compile(r"#\s*pragma: no (?:cover|branch)(.*)")
-# Always the same order and the same examples, so that what is covered does not change by itself.
-PYTEST = ["-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--numprocesses=0"]
-PYTEST += ["--randomly-seed=0", "--hypothesis-seed=0"]
 
 
 class Outcome(NamedTuple):
