@@ -125,6 +125,7 @@ def test_no_proxy_names_what_is_reached_without(
         ("http://h", "http", 80),
         ("https://h", "https", 443),
         ("socks5://h", "socks5", 1080),
+        ("socks5h://h", "socks5h", 1080),
         ("socks5h://h:81", "socks5h", 81),
     ],
 )
