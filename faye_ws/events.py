@@ -8,7 +8,7 @@ from enum import Enum
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, overload
 
-logger = logging.getLogger("faye_ws")
+_logger = logging.getLogger("faye_ws")
 
 Listener = Callable[[Any], object]
 _L = TypeVar("_L", bound=Listener)
@@ -167,20 +167,25 @@ class EventTarget:
                 continue
             if kind is _Kind.ONCE:
                 self.off(type, listener)
-            self._call(listener, event)
+            try:
+                listener(event)
+            except BaseException as error:
+                self.listener_raised(error)
 
-    def _call(self, listener: Callable[..., object], *args: object) -> None:
-        try:
-            listener(*args)
-        except BaseException as error:
-            self._listener_raised(error)
-
-    def _listener_raised(self, error: BaseException) -> None:
-        """Handle what a listener raised."""
-        logger.error("a listener raised", exc_info=error)
-
-    def _has_listener(self, type: str) -> bool:
+    def has_listener(self, type: str) -> bool:
+        """Return whether anybody listens to events of a type."""
         return any(entry[0] == type for entry in self._listeners)
+
+    def remove_all_listeners(self) -> None:
+        """Remove the listeners of all types."""
+        self._set_listeners(())
+
+    def listeners_changed(self) -> None:
+        """Handle that listeners were added or removed. For subclasses."""
+
+    def listener_raised(self, error: BaseException) -> None:
+        """Handle what a listener raised, or pass it on by raising it. For subclasses."""
+        _logger.error("a listener raised", exc_info=error)
 
     def _add_or_decorate(self, type: str, listener: Listener | None, kind: _Kind) -> Any:
         self._check_type(type)
@@ -203,6 +208,7 @@ class EventTarget:
 
     def _set_listeners(self, listeners: tuple[tuple[str, Listener, _Kind], ...]) -> None:
         self._listeners = listeners
+        self.listeners_changed()
 
     def _get_attribute(self, type: str) -> Listener | None:
         for known, listener, kind in self._listeners:

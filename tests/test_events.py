@@ -308,7 +308,7 @@ def test_a_listener_that_raises_keeps_none_of_the_others_from_being_called(
 
 def test_a_target_may_know_better_what_to_do_with_what_is_raised() -> None:
     class Strict(Target):
-        def _listener_raised(self, error: BaseException) -> None:
+        def listener_raised(self, error: BaseException) -> None:
             raised.append(error)
 
     raised: list[BaseException] = []

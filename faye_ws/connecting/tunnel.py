@@ -6,7 +6,7 @@ for `ws` as for `wss`.
 
 from __future__ import annotations
 
-from ..driver.handshake import refusal
+from ..driver.handshake import refused_by
 from ..driver.http import HeaderFields, Headers, Request
 from ..driver.response import ResponseReader
 from ..errors import ConnectionFailed, HandshakeError
@@ -71,7 +71,7 @@ class Tunnel:
         if response is None or not (reader.is_done or not data):
             return
         if response.status not in _OPENING:
-            raise refusal("the proxy", response)
+            raise refused_by("the proxy", response)
         if reader.rest:
             # Through the tunnel nobody speaks before we do.
             raise HandshakeError("the proxy sent more than its answer")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..constants import MAX_CLOSE_REASON, CloseCode
 from ..errors import InvalidPayloadData, ProtocolError
 
@@ -14,13 +12,6 @@ _NEVER_SENT = frozenset(
 _PROTOCOL_CODES = frozenset(CloseCode) - _NEVER_SENT
 # 7.4.2: 3000-3999 are registered by libraries and frameworks, 4000-4999 are private.
 _APPLICATION_CODES = range(3000, 5000)
-
-
-class PeerClosed(NamedTuple):
-    """The end of the peer's side: its close frame, or 1006 when there was none."""
-
-    code: int
-    reason: str = ""
 
 
 def parse_close(payload: bytes) -> tuple[int, str]:

@@ -1,6 +1,6 @@
 """The opening handshake (RFC 6455, 4), both ends of it, as pure functions.
 
-The law of this file: a handshake is accepted or refused from the request (or response)
+Invariants: a handshake is accepted or refused from the request (or response)
 head alone, and every refusal is a `HandshakeError` whose sentence can be shown to the
 peer.
 """
@@ -224,8 +224,8 @@ def refuse_response(error: HandshakeError) -> Response:
     return Response(error.status, headers, body)
 
 
-def refusal(who: str, response: Response) -> InvalidStatus:
-    """Return what to make of a response that opens nothing."""
+def refused_by(who: str, response: Response) -> InvalidStatus:
+    """Return the error that a response which opens nothing amounts to."""
     said = " ".join(response.body[:200].decode("utf-8", errors="replace").split())
     sentence = f"{who} answered {response.status_line}"
     sentence += f": {said}" if said else ""
@@ -241,7 +241,7 @@ def check_response(response: Response, key: str, protocols: Sequence[str]) -> st
     """
     headers = response.headers
     if response.status != 101:
-        raise refusal("the server", response)
+        raise refused_by("the server", response)
     if response.version != "HTTP/1.1":
         # RFC 9110, 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client", and
         # nothing else upgrades to WebSocket in this way.

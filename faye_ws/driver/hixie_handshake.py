@@ -4,7 +4,7 @@
     hixie-76    draft-hixie-thewebsocketprotocol-76, May 2010; also known as
                 draft-ietf-hybi-thewebsocketprotocol-00
 
-The law of this file: that of the handshake of RFC 6455. Every refusal is a `HandshakeError`
+Invariants: those of the handshake of RFC 6455. Every refusal is a `HandshakeError`
 whose sentence can be shown to the peer, and nothing that a peer sends raises anything else.
 """
 

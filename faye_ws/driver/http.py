@@ -1,6 +1,6 @@
 """HTTP heads (RFC 9112), as far as the opening handshake needs them.
 
-The law of this file: a head is bounded before it is parsed and parsed in linear time,
+Invariants: a head is bounded before it is parsed and parsed in linear time,
 by splitting and searching; what does not fit the grammar is a `HandshakeError`. Header
 values that go out can't carry a line break.
 """

@@ -62,7 +62,7 @@ class BodyReader:
         self.is_done = not has_body
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes of the body, in pieces of any size; those behind it are dropped."""
+        """Receive bytes of the body, in pieces of any size; those behind it are dropped."""
         data = data[: self._unread]
         self._unread -= len(data)
         start = 0
@@ -71,7 +71,7 @@ class BodyReader:
         self.is_done |= not self._unread
 
     def _take(self, data: bytes, start: int) -> int:
-        # Returns up to where the data was taken in.
+        # Returns up to where the data was received.
         end = min(start + self._left, len(data))
         self._left -= end - start
         self.data += data[start : min(end, start + _MAX_BODY - len(self.data))]
@@ -138,7 +138,7 @@ class ResponseReader:
         return self._response._replace(body=bytes(self._body.data))
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes, in pieces of any size.
+        """Receive bytes, in pieces of any size.
 
         Raises:
             HandshakeError: they are no response, or there is no end of it.
@@ -150,7 +150,7 @@ class ResponseReader:
             self.is_done = self._body.is_done
 
     def _receive_head(self, data: bytes) -> bytes:
-        """Take in bytes of heads, and return those behind the final one."""
+        """Receive bytes of heads, and return those behind the final one."""
         searched = len(self.head)
         self.head += data
         while (end := find_end_of_head(self.head, searched=searched)) is not None:

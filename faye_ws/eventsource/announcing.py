@@ -15,9 +15,10 @@ from typing import TypeVar
 from gevent import GreenletExit
 
 from ..constants import NEVER
-from ..events import Event, EventTarget, logger
+from ..events import Event, EventTarget
 from ..runtime.background import place_of_request
-from ..runtime.handing_over import HubGone, hand_over
+from ..runtime.handing_over import hand_over
+from ..runtime.log import logger
 from ..runtime.waiting import WaitQueue
 
 _T = TypeVar("_T")
@@ -47,7 +48,7 @@ class Announcer(EventTarget):
 
     def _announce(self, event: Event) -> None:
         """Let the listeners hear of an event, soon."""
-        if not self._has_listener(event.type):
+        if not self.has_listener(event.type):
             return
         if self._notices is None:
             self._notices = deque()
@@ -75,7 +76,7 @@ class Announcer(EventTarget):
             self._context = Context()
         self._context.run(self.dispatch_event, event)
 
-    def _listener_raised(self, error: BaseException) -> None:
+    def listener_raised(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
             logger.debug("a listener was killed")
             return
@@ -92,12 +93,9 @@ class Announcer(EventTarget):
         self, function: Callable[[], _T], deadline: float = NEVER, failure: str = ""
     ) -> _T:
         """Call a function in the hub of the target, and return what it returns."""
-        try:
-            return hand_over(self._reactor, function, deadline=deadline, failure=failure)
-        except HubGone:
-            # The target has ended with its hub, so nothing will wait now.
-            self.forget()
-            return function()
+        return hand_over(
+            self._reactor, function, forget=self.forget, deadline=deadline, failure=failure
+        )
 
     def forget(self) -> None:
         """Let go of all descriptors, and tell nobody."""

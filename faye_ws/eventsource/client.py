@@ -27,9 +27,10 @@ from ..errors import EventStreamError, EventStreamLost
 from ..event_stream.format import check_field
 from ..event_stream.header import is_event_stream_type
 from ..event_stream.parser import EventTooLong, Parser, StreamEvent
-from ..events import ErrorEvent, Event, EventTarget, StreamMessageEvent, event_handler, logger
+from ..events import ErrorEvent, Event, EventTarget, StreamMessageEvent, event_handler
 from ..runtime.background import place_of_client
-from ..runtime.handing_over import HubGone, hand_over
+from ..runtime.handing_over import hand_over
+from ..runtime.log import logger
 from ..runtime.seconds import check_seconds, deadline_after
 from ..runtime.waiting import WaitQueue
 from .adapter import IS_INSTALLED
@@ -226,14 +227,14 @@ class EventSourceClient(EventTarget):
         give_back: Callable[[_T], object] | None = None,
     ) -> _T:
         """Call a function in the hub of the stream, and return what it returns."""
-        try:
-            return hand_over(
-                self._reactor, function, deadline=deadline, failure=failure, give_back=give_back
-            )
-        except HubGone:
-            # The stream has ended with its hub, so nothing will wait now.
-            self.forget()
-            return function()
+        return hand_over(
+            self._reactor,
+            function,
+            forget=self.forget,
+            deadline=deadline,
+            failure=failure,
+            give_back=give_back,
+        )
 
     def _next(self, timeout: float | None) -> StreamMessageEvent | None:
         deadline = deadline_after(timeout)
@@ -378,7 +379,7 @@ class EventSourceClient(EventTarget):
         # A connection that brings nothing is no success, however it was answered.
         self._failures = 0
         message = StreamMessageEvent(event.type, self, event.data, event.last_event_id, origin)
-        if self._has_listener(event.type):
+        if self.has_listener(event.type):
             self._call_listeners(message)
         elif self._is_iterated or not self._hears_events():
             # Here the stream waits for whoever iterates.
@@ -416,10 +417,10 @@ class EventSourceClient(EventTarget):
     def _call_listeners(self, event: Event) -> None:
         if self._thread is None:
             self.dispatch_event(event)
-        elif self._has_listener(event.type):
+        elif self.has_listener(event.type):
             self._thread.call(self._reactor, self.dispatch_event, event)
 
-    def _listener_raised(self, error: BaseException) -> None:
+    def listener_raised(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
             logger.debug("a listener was killed")
             if self._is_closed() and self._error is None:

@@ -24,7 +24,8 @@ from greenlet import getcurrent
 from ..constants import DEFAULT_MAX_BACKLOG, DEFAULT_SEND_TIMEOUT, NEVER, ReadyState
 from ..driver.http import HeaderFields, Headers
 from ..event_stream.format import format_comment, format_event
-from ..events import Event, event_handler, logger
+from ..events import Event, event_handler
+from ..runtime.log import logger
 from ..runtime.seconds import LOOKS, check_optional_seconds, deadline_after
 from ..wsgi.request import (
     Environ,

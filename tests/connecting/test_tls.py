@@ -17,7 +17,7 @@ import trustme
 from cryptography import x509
 
 from faye_ws.connecting.tls import TLSSettings, TLSSocket
-from faye_ws.runtime.transport import TLSTransport
+from faye_ws.runtime.tls_transport import TLSTransport
 from support import key_updates
 from support.certificates import Certificates
 from support.serving import wait_for

@@ -204,11 +204,10 @@ def test_the_closing_frame_of_the_peer_is_answered(cut: Cut) -> None:
 def test_a_reply_goes_out_before_the_closing_frame() -> None:
     driver = open_driver(HIXIE_76)
     driver.receive_data(text("question") + CLOSING)
-    assert not driver.is_ending
-    assert driver.events() == [Message("question")]
-    assert driver.is_ending
+    assert driver.events() == [Message("question"), CLEAN]
     assert driver.text("answer")
-    assert driver.events() == [CLEAN]
+    assert driver.answer_close()
+    assert not driver.answer_close()
     assert driver.data_to_send() == text("answer") + CLOSING
 
 
@@ -273,7 +272,7 @@ def test_after_the_end_nothing_is_heard_and_nothing_is_sent(driver: Driver) -> N
     assert take(driver) == []
     assert not driver.text("hello")
     assert not driver.close()
-    assert not driver.is_ending
+    assert not driver.answer_close()
     assert driver.data_to_send() == b""
 
 

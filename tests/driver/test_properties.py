@@ -74,6 +74,8 @@ def tell(driver: Driver) -> list[Any]:
             story.append(described(event))
             if isinstance(event, Connect):
                 assert driver.start()
+            elif isinstance(event, Close):
+                driver.answer_close()
     return story
 
 
@@ -128,6 +130,7 @@ def test_responses_say_the_same_however_they_are_cut(head: bytes, frames: bytes,
 
 ACTIONS = st.one_of(
     st.tuples(st.just("take")),
+    st.tuples(st.just("answer_close")),
     st.tuples(st.just("start")),
     st.tuples(st.just("receive_eof")),
     st.tuples(st.just("text"), st.text(max_size=10)),
@@ -173,7 +176,7 @@ class Life:
     """What a driver does, held to what must hold of every driver.
 
     Nothing is raised whatever the peer does; the state never goes back; the end comes
-    alone, once and last; and what is sent is in proportion to what was received.
+    once and last, and its answer once; and what is sent is in proportion to what was received.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -181,7 +184,11 @@ class Life:
         self._state = driver.ready_state
         self._is_open = driver.ready_state is ReadyState.OPEN
         self._received = self._sent = self._asked = 0
-        self._is_over = False
+        self._is_over = self._is_answered = False
+
+    @property
+    def is_closed(self) -> bool:
+        return self._driver.ready_state is ReadyState.CLOSED
 
     def act(self, name: str, *arguments: Any) -> None:
         """Do something with the driver."""
@@ -191,21 +198,26 @@ class Life:
             done = getattr(self._driver, name)(*arguments)
             if name == "receive_data":
                 self._received += len(arguments[0])
+            elif name == "answer_close":
+                assert not done or self._is_over
+                assert not self._driver.answer_close()
+                self._is_answered = self._is_answered or self._is_over
             elif name != "receive_eof":
-                assert not (done and self._is_over)
+                assert not (done and self._is_answered)
                 self._asked += 300 if done else 0
         self._check()
 
     def _take(self, events: list[Event]) -> None:
         if self._is_over:
             assert events == []
+        state = self._driver.ready_state
+        assert state is not ReadyState.CLOSED or not events or self._state is state
         for event in events:
+            assert not self._is_over
             if isinstance(event, Open):
                 assert not self._is_open
                 self._is_open = True
             elif isinstance(event, Close):
-                assert len(events) == 1
-                assert self._driver.ready_state is ReadyState.CLOSED
                 self._is_over = True
             elif not isinstance(event, Connect):
                 assert self._is_open
@@ -230,6 +242,9 @@ def test_whatever_is_done_a_driver_keeps_its_laws(kind: str, data: Any) -> None:
     life = Life(make())
     for action in [*data.draw(actions), ("take",), ("receive_eof",), ("take",), ("take",)]:
         life.act(*action)
+    life.act("answer_close")
+    life.act("take")
+    assert life.is_closed
 
 
 @given(
@@ -270,5 +285,7 @@ def converse_with(sender: Driver, receiver: Driver, cut: Cut) -> list[Any]:
             for event in events:
                 if isinstance(event, Connect):
                     receiver.start()
+                elif isinstance(event, Close):
+                    receiver.answer_close()
                 told.append(type(event).__name__ if isinstance(event, (Connect, Open)) else event)
     return told

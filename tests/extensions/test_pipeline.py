@@ -346,11 +346,24 @@ def test_an_error_over_an_incoming_message_fails_the_connection(
     ]
 
 
+def test_an_error_over_an_outgoing_message_does_not_take_the_place_of_the_peers_close(
+    role: Role,
+) -> None:
+    broken = Tracing("broken", fails=("process_outgoing_message", RuntimeError("no luck")))
+    driver = role.open("broken", broken)
+    driver.receive_data(role.frame(wire.CLOSE, wire.close_payload(1000)))
+    assert driver.events() == [Close(1000, "", was_clean=True)]
+    assert driver.text("an answer") is False
+    assert driver.events() == []
+    assert driver.answer_close()
+    assert unframe(driver.data_to_send()) == [(wire.CLOSE, wire.close_payload(1000))]
+
+
 def test_an_error_over_an_outgoing_message_fails_the_connection(role: Role) -> None:
     broken = Tracing("broken", fails=("process_outgoing_message", RuntimeError("no luck")))
     driver = role.open("a, broken", Tracing("a"), broken)
     assert driver.text("hello") is False
-    assert driver.is_ending
+    assert driver.data_to_send() == b""
     (close,) = take(driver)
     assert isinstance(close, Close)
     assert (close.code, close.reason) == (1010, "broken: no luck")

@@ -14,6 +14,7 @@ import pytest
 
 from faye_ws import Client, ConnectionClosed, EventSource, WebSocket, broadcast
 from support import scripts, serving
+from support.parts import inbox_of
 from support.scripts import ScriptPeer
 from support.serving import DEADLINE, Serving, wait_for
 
@@ -95,7 +96,7 @@ def test_who_waits_for_a_hub_that_ends_waits_no_longer(connect: Serving) -> None
         threading.Thread(target=receive, daemon=True).start()
         # Until the call has come to this hub, and waits there.
         with gevent.Timeout(DEADLINE):
-            while not other._waiting:
+            while not inbox_of(other).readers.waiting:
                 gevent.sleep(0.01)
 
     path = connect.expect()

@@ -19,7 +19,7 @@ from faye_ws.runtime.background import (
 )
 from faye_ws.runtime.handing_over import hand_over
 from faye_ws.runtime.reactor import Reactor, current_reactor
-from faye_ws.runtime.threads import current_thread
+from faye_ws.runtime.threads import ClientThread
 from support import programs, serving
 from support.serving import Peer, Serving, wait_for
 
@@ -74,7 +74,7 @@ def test_a_thread_without_a_hub_is_left_without_one() -> None:
     def use() -> None:
         reactor, thread = place_of_client()
         assert reactor is find_background_reactor()
-        assert thread is current_thread()
+        assert isinstance(thread, ClientThread)
         assert place_of_request()[0] is reactor
         assert get_hub_if_exists() is None
 
@@ -98,10 +98,12 @@ def test_a_call_that_is_handed_over_runs_in_the_thread_of_the_hub() -> None:
     seen: list[int] = []
 
     def call() -> None:
-        value = hand_over(reactor, lambda: (seen.append(threading.get_ident()), "value")[1])
+        value = hand_over(
+            reactor, lambda: (seen.append(threading.get_ident()), "value")[1], forget=pytest.fail
+        )
         assert value == "value"
         with pytest.raises(ZeroDivisionError):
-            hand_over(reactor, lambda: 1 / 0)
+            hand_over(reactor, lambda: 1 / 0, forget=pytest.fail)
 
     _in_thread(call)
     assert seen == [threading.get_ident()]
@@ -114,7 +116,9 @@ def test_a_hub_that_hands_over_a_call_does_not_wait_for_it() -> None:
     def call() -> None:
         results: list[object] = []
         hub = gevent.get_hub()
-        hub.loop.run_callback(lambda: results.append(hand_over(reactor, called.set)))
+        hub.loop.run_callback(
+            lambda: results.append(hand_over(reactor, called.set, forget=pytest.fail))
+        )
         while not results:
             gevent.sleep(0.001)
         assert results == [None]
@@ -163,7 +167,7 @@ _PATCHING = """
     assert bool(monkey.saved) is patched
 
     import gevent
-    import serving
+    from support import serving
     from faye_ws import WebSocket
 
     def accept(ws):
@@ -217,7 +221,7 @@ _FORK = """
     atexit.register(lambda: childs.close())
 
     import gevent
-    import serving
+    from support import serving
     from gevent import socket
     from faye_ws.runtime.reactor import current_reactor
 
@@ -282,7 +286,7 @@ _FORKED = """
     import os, signal
 
     import gevent
-    import serving
+    from support import serving
     from faye_ws import ConnectionClosed, ReadyState
 
     signal.alarm(30)
@@ -318,7 +322,7 @@ def test_a_connection_of_the_parent_is_closed_to_the_child(tmp_path: Path) -> No
 
 _EXIT = """
     import gevent
-    import serving
+    from support import serving
 
     server = serving.Serving()
     path = server.expect(lambda ws: ws.on("message", lambda event: exits.set()))
@@ -340,7 +344,7 @@ def test_a_process_that_ends_says_that_it_is_going_away(tmp_path: Path) -> None:
 
 
 _NAN = """
-    import serving
+    from support import serving
 
     server = serving.Serving()
     ws, peer = server()

@@ -166,6 +166,7 @@ def test_an_answer_that_comes_as_the_caller_gives_up_is_given_back(reactor: Reac
             hand_over(
                 reactor,
                 slow,
+                forget=pytest.fail,
                 deadline=time.monotonic() + 0.05,
                 failure="too late",
                 give_back=returned.append,

@@ -17,6 +17,7 @@ from gevent.event import Event
 
 from faye_ws import ConnectionClosed, MessageEvent, WebSocket, broadcast
 from support import serving
+from support.parts import endpoint_of, is_stalled
 from support.serving import (
     BINARY,
     DEADLINE,
@@ -153,7 +154,7 @@ def _a_peer_never_reads(connect: Serving) -> None:
 def _a_peer_resets_while_it_is_sent_to(connect: Serving) -> None:
     ws, peer = connect(max_backlog=1000)
     senders = [gevent.spawn(ws.send, FLOOD) for _ in range(3)]
-    wait_for(lambda: ws._backlogged or senders[-1].ready(), "the senders wait")
+    wait_for(lambda: endpoint_of(ws).is_congested or senders[-1].ready(), "the senders wait")
     peer.reset()
 
 
@@ -186,7 +187,7 @@ def _a_flood_comes_that_nobody_reads(connect: Serving) -> None:
                 peer.send(frame(BINARY, bytes(2**16)))
 
     flooding = gevent.spawn(flood)
-    wait_for(lambda: ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ws), "the peer has to wait")
     flooding.kill()
     peer.reset()
     ws.close()

@@ -28,7 +28,7 @@ from greenlet import greenlet
 import faye_ws
 from faye_ws import WebSocket
 from faye_ws.runtime.reactor import current_reactor
-from faye_ws.websocket import dispatcher
+from faye_ws.websocket.phase import LIMITS, Phase
 
 # Seconds after which a test has waited long enough.
 DEADLINE = 10.0
@@ -359,7 +359,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     try:
         yield serving
         # The test is over, so nobody is going to answer anything any more.
-        monkeypatch.setattr(dispatcher, "_END_GRACE", 0.0)
+        monkeypatch.setitem(LIMITS, Phase.ENDING, 0.0)
         serving.stop()
         wait_for(serving.is_idle, current_reactor().members)
         assert current_reactor().heartbeat._order == []

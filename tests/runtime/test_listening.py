@@ -14,6 +14,7 @@ from greenlet import getcurrent, greenlet
 
 from faye_ws import MessageEvent, WebSocket
 from support import serving
+from support.parts import endpoint_of, inbox_of
 from support.serving import DEADLINE, PONG, TEXT, Serving, frame, text, wait_for
 
 connect = serving.connect
@@ -273,7 +274,7 @@ def test_a_listener_that_ends_with_the_connection_ends_quietly(
 
     ws, peer = connect(accept)
     peer.send(text("a"))
-    wait_for(lambda: ws._waiting, "the listener waits for a second message")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "the listener waits for a second message")
     peer.send(serving.close(4000))
     assert peer.read_close() == (4000, "")
     wait_for(lambda: heard == [4000], "the close event has come")
@@ -287,7 +288,7 @@ def test_a_listener_that_ends_with_another_connection_is_logged(
     other, others = connect()
     _, peer = connect(lambda ws: ws.on("message", lambda event: other.receive()))
     peer.send(text("a"))
-    wait_for(lambda: other._waiting, "the listener waits for the other connection")
+    wait_for(lambda: inbox_of(other).readers.waiting, "the listener waits for the other connection")
     others.send(serving.close(4000))
     assert peer.read_close()[0] == 1011
     assert len(_errors(caplog)) == 1
@@ -370,7 +371,7 @@ def test_a_listener_may_send_to_others_and_wait_for_them(connect: Serving) -> No
 
     _, peer = connect(accept)
     peer.send(text("go"))
-    wait_for(lambda: slow._backlogged, "the listener waits for the other peer")
+    wait_for(lambda: endpoint_of(slow).is_congested, "the listener waits for the other peer")
     _, other = connect(_echo)
     assert other.echoes("not held up")
     assert lazy.read_frame() == (serving.BINARY, bytes(2**21))
