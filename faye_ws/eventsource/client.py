@@ -19,7 +19,6 @@ from ..errors import EventStreamError
 from ..event_stream.format import check_field
 from ..events import EventTarget, StreamMessageEvent, event_handler
 from ..runtime.background import place_of_client
-from ..runtime.handing_over import hand_over
 from ..runtime.seconds import check_optional_seconds, check_seconds, deadline_after
 from .adapter import IS_INSTALLED
 from .inbox import Inbox
@@ -113,12 +112,10 @@ class EventSourceClient(EventTarget):
             check_optional_seconds("timeout", timeout),
             options,
         )
-        self._reactor, thread = place_of_client()
-        self._inbox = Inbox(self, self._reactor, thread)
-        self._reader = Reader(self, request, self._inbox, self._reactor, max_length)
-        if not self._reactor.is_foreign():
-            self._reader.begin()
-        elif not self._reactor.post(self._reader.begin):
+        reactor, thread = place_of_client()
+        self._inbox = Inbox(self, reactor, thread)
+        self._reader = Reader(self, request, self._inbox, reactor, max_length)
+        if not self._reader.begin():
             raise RuntimeError("the process ends, so no stream can begin")
 
     @property
@@ -152,15 +149,8 @@ class EventSourceClient(EventTarget):
     def _next(self, timeout: float | None) -> StreamMessageEvent | None:
         me, inbox = getcurrent(), self._inbox
         deadline = deadline_after(timeout)
-        if not self._reactor.is_foreign():
-            return inbox.receive(me, timeout, _NO_EVENT)
-        return hand_over(
-            self._reactor,
-            lambda: inbox.receive(me, None, ""),
-            forget=self._reader.forget,
-            deadline=deadline,
-            failure=_NO_EVENT,
-            give_back=inbox.give_back,
+        return self._reader.in_hub(
+            lambda: inbox.receive(me, deadline, _NO_EVENT), deadline, _NO_EVENT, inbox.give_back
         )
 
     def wait_closed(self, timeout: float | None = None) -> None:
@@ -173,15 +163,8 @@ class EventSourceClient(EventTarget):
         """
         me, inbox = getcurrent(), self._inbox
         deadline = deadline_after(timeout)
-        if not self._reactor.is_foreign():
-            inbox.wait_closed(me, timeout, _NOT_CLOSED)
-            return
-        hand_over(
-            self._reactor,
-            lambda: inbox.wait_closed(me, None, ""),
-            forget=self._reader.forget,
-            deadline=deadline,
-            failure=_NOT_CLOSED,
+        self._reader.in_hub(
+            lambda: inbox.wait_closed(me, deadline, _NOT_CLOSED), deadline, _NOT_CLOSED
         )
 
     def close(self) -> None:
@@ -191,10 +174,7 @@ class EventSourceClient(EventTarget):
         `GreenletExit`.
         """
         me, reader = getcurrent(), self._reader
-        if self._reactor.is_foreign():
-            hand_over(self._reactor, lambda: reader.close(me), forget=reader.forget)
-        else:
-            reader.close(me)
+        reader.in_hub(lambda: reader.close(me))
 
     def __enter__(self) -> EventSourceClient:
         return self

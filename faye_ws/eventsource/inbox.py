@@ -22,6 +22,7 @@ from ..errors import EventStreamError
 from ..events import Event, EventTarget, StreamMessageEvent
 from ..runtime.listening import ListenerQueue
 from ..runtime.reactor import Reactor
+from ..runtime.seconds import seconds_until
 from ..runtime.threads import ListenerThread
 from ..runtime.waiting import WaitQueue
 
@@ -45,17 +46,6 @@ class Inbox:
         state: where in its life the stream is.
         error: the final answer, if that has closed it.
     """
-
-    __slots__ = (
-        "_events",
-        "_is_iterated",
-        "_listening",
-        "_reactor",
-        "_target",
-        "_waiting",
-        "error",
-        "state",
-    )
 
     def __init__(
         self, target: EventTarget, reactor: Reactor, thread: ListenerThread | None
@@ -166,17 +156,15 @@ class Inbox:
 
     # To those who wait
 
-    def receive(
-        self, asker: greenlet, timeout: float | None, failure: str
-    ) -> StreamMessageEvent | None:
+    def receive(self, asker: greenlet, deadline: float, failure: str) -> StreamMessageEvent | None:
         """Return the next message that nobody listens to, or None when the stream is closed.
 
         Raises:
-            TimeoutError: none has come in time; `failure` is what it says.
+            TimeoutError: none has come by the deadline; `failure` is what it says.
             EventStreamError: the server has given a final answer.
         """
         self._is_iterated = True
-        self._wait(lambda: self.is_closed or self._find_free() is not None, timeout, failure)
+        self._wait(lambda: self.is_closed or self._find_free() is not None, deadline, failure)
         event = self._find_free()
         if event is None:
             self._report_error(asker)
@@ -185,13 +173,13 @@ class Inbox:
             self.look_soon()
         return event
 
-    def wait_closed(self, asker: greenlet, timeout: float | None, failure: str) -> None:
+    def wait_closed(self, asker: greenlet, deadline: float, failure: str) -> None:
         """Wait until the stream is closed; raise as `receive`."""
-        self._wait(lambda: self.is_closed, timeout, failure)
+        self._wait(lambda: self.is_closed, deadline, failure)
         self._report_error(asker)
 
-    def _wait(self, is_met: Callable[[], bool], timeout: float | None, failure: str) -> None:
-        if not self._waiting.wait_until(is_met, timeout):
+    def _wait(self, is_met: Callable[[], bool], deadline: float, failure: str) -> None:
+        if not self._waiting.wait_until(is_met, seconds_until(deadline)):
             raise TimeoutError(failure)
 
     def _find_free(self) -> StreamMessageEvent | None:

@@ -12,21 +12,25 @@ remembers what came after the last event ID. What will fail for ever is not trie
 from __future__ import annotations
 
 import random
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 import gevent
 from gevent import GreenletExit
 from greenlet import getcurrent, greenlet
 
-from ..constants import ReadyState
+from ..constants import NEVER, ReadyState
 from ..errors import EventStreamError, EventStreamLost
 from ..event_stream.header import is_event_stream_type
 from ..event_stream.parser import EventTooLong, Parser, StreamEvent
 from ..events import ErrorEvent, Event, StreamMessageEvent
+from ..runtime.handing_over import hand_over
 from ..runtime.log import logger
 from ..runtime.reactor import Reactor
 from .inbox import Inbox
 from .request import StreamRequest
+
+_T = TypeVar("_T")
 
 # Answers after which a server may come round. Browsers give up after any but 200; a script has
 # nobody who would reload the page when the server has restarted.
@@ -59,16 +63,6 @@ class Reader:
         max_length: bytes that a line, or the data of an event, may have.
     """
 
-    __slots__ = (
-        "_failures",
-        "_greenlet",
-        "_inbox",
-        "_max_length",
-        "_reactor",
-        "_request",
-        "_source",
-    )
-
     def __init__(
         self,
         source: Source,
@@ -88,8 +82,14 @@ class Reader:
 
     # In the thread of the hub
 
-    def begin(self) -> None:
-        """Begin to connect."""
+    def begin(self) -> bool:
+        """Begin to connect. From any thread; return False if the hub is gone."""
+        if self._reactor.is_foreign():
+            return self._reactor.post(self._begin)
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
         if not self._inbox.is_closed:
             self._reactor.members.add(self)
             self._greenlet = gevent.spawn(self._run)
@@ -140,6 +140,28 @@ class Reader:
         self._inbox.kill_listener(getcurrent())
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
+
+    # From other threads
+
+    def in_hub(
+        self,
+        function: Callable[[], _T],
+        deadline: float = NEVER,
+        failure: str = "",
+        give_back: Callable[[_T], object] | None = None,
+    ) -> _T:
+        """Call a function in the hub of the stream, or here where that is the same."""
+        reactor, forget = self._reactor, self.forget
+        if not reactor.is_foreign():
+            return function()
+        return hand_over(
+            reactor,
+            function,
+            forget=forget,
+            deadline=deadline,
+            failure=failure,
+            give_back=give_back,
+        )
 
     # In the greenlet
 

@@ -27,7 +27,7 @@ from ..runtime.background import place_of_request
 from ..runtime.handing_over import hand_over
 from ..runtime.listening import NOBODY, ListenerQueue
 from ..runtime.log import logger
-from ..runtime.seconds import LOOKS
+from ..runtime.seconds import LOOKS, seconds_until
 from ..runtime.waiting import WaitQueue
 from .outflow import Outflow
 from .presence import Presence
@@ -218,9 +218,9 @@ class Response:
     def _announce(self, type: str) -> None:
         self.listening.put_soon(Event(type, self._target))
 
-    def wait_closed(self, timeout: float | None) -> None:
+    def wait_closed(self, deadline: float) -> None:
         """Wait until the stream is closed; see `EventSource.wait_closed`."""
-        if not self._waiting.wait_until(lambda: self.phase >= _CLOSED, timeout):
+        if not self._waiting.wait_until(lambda: self.phase >= _CLOSED, seconds_until(deadline)):
             raise TimeoutError(NOT_CLOSED)
 
     # Deadlines, in the hub

@@ -207,13 +207,10 @@ class EventSource(EventTarget):
             TimeoutError: it is not closed after `timeout` seconds.
         """
         response = self._response
-        if self._is_closed():
-            return
-        if response.reactor.is_foreign():
-            deadline = deadline_after(timeout)
-            response.in_hub(lambda: response.wait_closed(None), deadline, NOT_CLOSED)
-        else:
-            response.wait_closed(timeout)
+        deadline = deadline_after(timeout)
+        # When it is closed, its thread may be gone, too.
+        if not self._is_closed():
+            response.in_hub(lambda: response.wait_closed(deadline), deadline, NOT_CLOSED)
 
     def _is_closed(self) -> bool:
         return self.ready_state is ReadyState.CLOSED
