@@ -90,6 +90,8 @@ def read_head(sock: Any) -> bytes:
 def flood(first: bytes, piece: bytes) -> Iterator[str]:
     """Answer every request with `first`, and then with the same again and again, faster than
     anybody reads: in native threads, which wait for nobody. The URL of it."""
+    # So that the clients of the test live in its hub, also if it is the first to make one.
+    gevent.get_hub()
     pieces = piece * (_FLOOD // len(piece))
     listener = plain_socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
