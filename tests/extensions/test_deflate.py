@@ -17,7 +17,7 @@ from faye_ws.driver import Client, Close, RequestServer
 from faye_ws.extensions import PermessageDeflate
 from faye_ws.extensions.header import parse_header
 from support import wire
-from support.ends import DEFLATE, make_request, open_client, open_server
+from support.extended_drivers import DEFLATE, make_request, open_client, open_server
 from support.roles import key_of
 from support.streams import take
 from support.wire import unframe

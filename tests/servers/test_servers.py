@@ -137,11 +137,7 @@ def served(request: pytest.FixtureRequest, certificates: Certificates) -> Iterat
     program, port = start(server, app, tls)
     with program:
         if port is None:
-            listening = re.compile(r"Listening at: https?://127.0.0.1:(\d+)[\s\S]*Booting worker")
-            wait_for(lambda: listening.search(program.errors()), "it listens", program.errors)
-            match = listening.search(program.errors())
-            assert match is not None
-            port = int(match[1])
+            port = program.wait_for_gunicorn()
         else:
             port = int(program.wait_for_line(r"port (\d+)")[1])
         running = Served(program, port, tls)

@@ -15,12 +15,6 @@ SERVED = Path(__file__).parent.parent / "proxies" / "served.py"
 DEADLINE = 15.0
 
 
-def find_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 def dial(port: int) -> socket.socket:
     """Return a connection to a port."""
     return socket.create_connection(("127.0.0.1", port), DEADLINE)
