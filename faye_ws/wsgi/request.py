@@ -57,12 +57,12 @@ def _append(headers: Headers, key: str, value: str) -> None:
 
 def read_target(environ: Environ) -> str:
     """Return the path and query of a request."""
-    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if raw.startswith("/"):
+        return raw
     if raw:
         # A request through a proxy may name a whole URL.
-        parts = urlsplit(raw) if not raw.startswith("/") else None
-        if parts is None:
-            return str(raw)
+        parts = urlsplit(raw)
         path, query = parts.path or "/", parts.query
     else:
         script_and_path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")

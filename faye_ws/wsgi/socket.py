@@ -16,8 +16,8 @@ can end at once, and the server frees its greenlet, its buffers and the environ.
 socket the server would close too early, or it is a part of the TLS connection: there the
 response lasts as long as the connection.
 
-The law of this file: the attributes of servers that no documentation promises are used
-here and nowhere else.
+Invariants:
+- The attributes of servers that no documentation promises are used here and nowhere else.
 """
 
 from __future__ import annotations
@@ -114,6 +114,13 @@ def _drain_gunicorn(body: Any) -> bytes:
     return unreader.buf.getvalue() if unreader is not None else b""
 
 
+# What is done with a socket; `unwrap` have only those with TLS.
+_KEPT = (
+    *("close", "fileno", "getsockopt", "recv", "send", "setsockopt", "settimeout", "shutdown"),
+    "unwrap",
+)
+
+
 class _LiveSocket:
     """The methods that a silenced socket had before, for us."""
 
@@ -121,20 +128,9 @@ class _LiveSocket:
 
     def __init__(self, sock: Any) -> None:
         cls = type(sock)
-        names = [
-            "close",
-            "fileno",
-            "getsockopt",
-            "recv",
-            "send",
-            "setsockopt",
-            "settimeout",
-            "shutdown",
-        ]
-        if hasattr(sock, "unwrap"):
-            names.append("unwrap")
-        for name in names:
-            self.__dict__[name] = partial(getattr(cls, name), sock)
+        for name in _KEPT:
+            if hasattr(cls, name):
+                self.__dict__[name] = partial(getattr(cls, name), sock)
 
 
 _on_write: WeakKeyDictionary[Any, OnWrite] = WeakKeyDictionary()
