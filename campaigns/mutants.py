@@ -112,7 +112,8 @@ def faults(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
     """Yield parts of a node, or itself, each with a text that is a fault in its place."""
     if isinstance(node, REMOVED):
         yield node, "pass"
-    if isinstance(node, ast.Return) and node.value is not None:
+    # In the place of False, None is no fault; True is, and is tried as another constant.
+    if isinstance(node, ast.Return) and node.value and getattr(node.value, "value", True):
         yield node, "return None"
     if isinstance(node, (ast.If, ast.While, ast.IfExp)):
         yield node.test, f"(not ({ast.unparse(node.test)}))"

@@ -190,6 +190,23 @@ def test_interim_responses_are_passed_over(cut: Cut) -> None:
     assert reader.head == b"HTTP/1.1 200 OK\r\n\r\n"
 
 
+def test_the_end_of_a_head_is_found_behind_an_interim_response_that_came_before() -> None:
+    interim = b"HTTP/1.1 103 \r\nX: " + b"y" * 100
+    reader = ResponseReader(opens=(200,))
+    reader.receive_data(interim)
+    reader.receive_data(b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\nrest")
+    assert (reader.is_done, reader.rest) == (True, b"rest")
+
+
+@pytest.mark.parametrize("status", [99, 200])
+def test_what_is_below_100_or_above_199_is_no_interim_response(cut: Cut, status: int) -> None:
+    reader = ResponseReader(opens=())
+    for piece in cut(f"HTTP/1.1 {status:03} X\r\n\r\n".encode()):
+        reader.receive_data(piece)
+    assert reader.response is not None
+    assert reader.response.status == status
+
+
 def test_more_than_16_interim_responses_are_refused(cut: Cut) -> None:
     interim = b"HTTP/1.1 102 \r\n\r\n"
     reader = ResponseReader(opens=())

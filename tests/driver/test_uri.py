@@ -135,6 +135,7 @@ def test_what_no_url_can_have_is_refused_and_not_left_out(url: str) -> None:
         f"a.{'x' * 70}.b",
         "\u00fc" * 64,
         ".".join(["x" * 63] * 4),
+        ".".join(["x" * 63] * 3 + ["x" * 62]),
     ],
 )
 def test_a_host_that_is_no_name_is_refused(host: str) -> None:
