@@ -202,10 +202,10 @@ class Reader:
             origin = self._open()
             while not inbox.is_closed and (data := self._request.read()):
                 for event in parser.receive_data(data):
-                    self._deliver(event, origin)
                     if inbox.is_closed:
                         break
-                else:
+                    self._deliver(event, origin)
+                if not inbox.is_closed:
                     # The ID counts even if there was no event with it.
                     source.last_event_id = parser.last_event_id
         except EventTooLong as error:

@@ -24,10 +24,11 @@ from greenlet import greenlet
 from faye_ws import EventSource, EventStreamError, ReadyState, WebSocket
 from faye_ws.events import StreamMessageEvent
 from faye_ws.eventsource.client import EventSourceClient
-from faye_ws.runtime.reactor import find_hub
+from faye_ws.runtime.reactor import Reactor, find_hub
 from support import programs
 from support.certificates import Certificates
 from support.redirecting import context_of
+from support.stream_parts import run_in_thread, wait_for
 from support.stream_servers import FOREVER, HEAD, STOP, Script
 
 DEADLINE = 15.0
@@ -449,6 +450,28 @@ except ImportError as error:
     assert "pip install faye_ws[eventsource]" in done.stdout
 
 
+def test_without_requests_it_can_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faye_ws.eventsource.client.IS_INSTALLED", False)
+    with pytest.raises(ImportError, match="pip install"):
+        EventSourceClient("http://localhost/")
+
+
+def test_it_can_not_begin_when_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    reactor = Reactor(gevent.get_hub())
+    reactor.end()
+    monkeypatch.setattr("faye_ws.eventsource.client.place_of_client", lambda: (reactor, None))
+    with pytest.raises(RuntimeError, match="the process ends"):
+        run_in_thread(lambda: EventSourceClient("http://localhost/"))
+
+
+def test_events_may_be_called_as_a_server_likes_but_not_nothing() -> None:
+    with Script(FOREVER) as server, EventSourceClient(server.url) as es:
+        es.on("what ever", print)
+        for type in ("", None, 1):
+            with pytest.raises(ValueError, match="not a type of events"):
+                es.on(type, print)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -723,13 +746,6 @@ def test_a_listener_that_blocks_holds_up_no_connection_but_what_comes_over_it() 
     assert heard == ["open", "1", "lost", "noticed", "open", "2"]
 
 
-def wait_for(is_met: Callable[[], bool]) -> None:
-    """Wait until a condition is met."""
-    with gevent.Timeout(DEADLINE):
-        while not is_met():
-            gevent.sleep(0.002)
-
-
 def test_a_listener_may_wait_for_the_stream_that_it_listens_to() -> None:
     heard: list[str] = []
 
@@ -836,23 +852,6 @@ def test_a_server_can_neither_make_it_spin_nor_wait_for_ever(said: str, kept: fl
 
 
 # In a thread without a hub
-
-
-def run_in_thread(function: Callable[[], object]) -> None:
-    """Call a function in a thread without a hub, while the hub of the test goes on."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    gevent.get_hub().threadpool.apply(thread.join)
-    if errors:
-        raise errors[0]
 
 
 def wait_without_hub(is_met: Callable[[], bool]) -> None:
