@@ -98,7 +98,7 @@ def test_a_call_ends_at_its_deadline_and_its_greenlet_with_it(
             ended.append(None)
 
     def call() -> None:
-        with pytest.raises(TimeoutError, match="^too late$"):
+        with pytest.raises(TimeoutError, match=r"^too late$"):
             hand_over(reactor, wait, deadline=time.monotonic() + 0.05, failure="too late")
 
     other_thread(call)
@@ -126,7 +126,7 @@ def test_an_answer_that_comes_after_the_deadline_is_given_back(
     returned: list[str] = []
 
     def call() -> None:
-        with pytest.raises(TimeoutError, match="^too late$"):
+        with pytest.raises(TimeoutError, match=r"^too late$"):
             hand_over(
                 reactor,
                 stubborn,
