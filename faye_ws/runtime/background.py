@@ -49,19 +49,21 @@ class _Background:
         # A loop with nothing to wait for would end.
         keeper: Any = hub.loop.async_()
         keeper.start(lambda: None)
-        waiter: Any = Waiter(hub)
         self.reactor = current_reactor()
         self.pool = ListenerPool(hub)
-        self._stop = waiter.switch
-        is_started.release()
         try:
-            waiter.get()
+            self._wait(Waiter(hub), is_started)
         finally:
             keeper.stop()
             keeper.close()
             self.reactor.end()
             hub.destroy(destroy_loop=True)
             self._is_stopped.release()
+
+    def _wait(self, waiter: Any, is_started: Any) -> None:
+        self._stop = waiter.switch
+        is_started.release()
+        waiter.get()
 
     def stop(self, timeout: float) -> None:
         """End the thread, and wait for it."""
