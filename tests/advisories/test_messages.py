@@ -277,6 +277,7 @@ def test_window_bits_of_a_server_outside_8_to_15_are_refused(side: str, bits: st
     driver = Client("ws://server.example.com/chat", extensions=[PermessageDeflate()])
     driver.start()
     key = driver.request.headers.get("Sec-WebSocket-Key")
+    assert key is not None
     answer = f"Sec-WebSocket-Extensions: {DEFLATE}; {side}_max_window_bits={bits}"
     driver.receive_data(wire.response(key, answer.encode()) + wire.frame(0xC1, b"\xf2\x48"))
     (close,) = take(driver)

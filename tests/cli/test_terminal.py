@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_the_terminal_is_given_back_as_it_was(url: str, tmp_path: Path) -> None:
     ],
 )
 def test_colours_can_be_chosen(
-    url: str, tmp_path: Path, arguments: list[str], env: dict[str, str], colored: bool
+    url: str, tmp_path: Path, arguments: list[str], env: dict[str, Any], colored: bool
 ) -> None:
     with Screen(*arguments, url, state=tmp_path, **env) as screen:
         screen.wait_for(">")

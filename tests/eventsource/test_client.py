@@ -32,7 +32,7 @@ from support.stream_parts import run_in_thread, wait_for
 from support.stream_servers import FOREVER, HEAD, STOP, Script
 
 DEADLINE = 15.0
-QUICK = {"retry": 0.02}
+QUICK: dict[str, Any] = {"retry": 0.02}
 CHUNKED = HEAD.replace(b"Connection", b"Transfer-Encoding: chunked\r\nConnection")
 
 
@@ -610,7 +610,7 @@ def test_all_who_wait_hear_of_the_end() -> None:
         receiving = [gevent.spawn(pytest.raises, EventStreamError, es.receive) for _ in range(10)]
         gevent.sleep(0.05)
         es.close()
-        waiting = [*iterating, *closing, *receiving]
+        waiting: list[Any] = [*iterating, *closing, *receiving]
         assert len(gevent.joinall(waiting, timeout=DEADLINE)) == 30
         assert [greenlet.get() for greenlet in iterating] == [[]] * 10
 
@@ -618,7 +618,12 @@ def test_all_who_wait_hear_of_the_end() -> None:
 def test_all_who_wait_hear_of_a_final_answer() -> None:
     with Script([HEAD, 0.1, b"data: a\n\n"], STOP) as server:
         es = EventSourceClient(server.url, **QUICK)
-        waiting = [gevent.spawn(pytest.raises, EventStreamError, list, es) for _ in range(10)]
+
+        def wait() -> None:
+            with pytest.raises(EventStreamError):
+                list(es)
+
+        waiting = [gevent.spawn(wait) for _ in range(10)]
         assert len(gevent.joinall(waiting, timeout=DEADLINE)) == 10
         assert all(greenlet.successful() for greenlet in waiting)
 
@@ -653,7 +658,7 @@ def test_it_can_be_referenced_weakly() -> None:
 
 @pytest.mark.parametrize("type", ["open", "message", "error"])
 def test_closing_ends_a_listener_that_blocks(type: str) -> None:
-    ended: list[type[BaseException]] = []
+    ended: list[object] = []
     heard: list[str] = []
     blocked = gevent.event.Event()
 

@@ -84,7 +84,7 @@ def served() -> Iterator[Served]:
     app = Served()
     server = WSGIServer(("127.0.0.1", 0), app, log=None)
     server.start()
-    app.port = server.server_port
+    app.port = int(server.address[1])
     yield app
     for peer in app.peers:
         peer.socket.close()

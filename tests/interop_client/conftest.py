@@ -11,7 +11,7 @@ import pytest
 
 from support import programs
 from support.certificates import Certificates
-from support.starting_proxies import CREDENTIALS, start_ours, start_proxy_py, start_tinyproxy
+from support.forward_proxies import CREDENTIALS, start_ours, start_proxy_py, start_tinyproxy
 
 HERE = Path(__file__).parent
 SERVERS = ("faye_ws", "websockets", "ws", "faye-websocket")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from support import programs
-from support.starting_proxies import PROXY
+from support.forward_proxies import PROXY
 
 REFUSALS = {
     b"GET http://localhost/ HTTP/1.1\r\n\r\n": b"405 Method Not Allowed",

@@ -10,7 +10,7 @@ import pytest
 
 from support import programs
 from support.certificates import Certificates
-from support.starting_proxies import CREDENTIALS, PASSWORD, PROXY, USER
+from support.forward_proxies import CREDENTIALS, PASSWORD, PROXY, USER
 
 SCRIPT = """
 import sys

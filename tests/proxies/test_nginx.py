@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from support import drafts, programs
 from support.programs import find_port
-from support.running_proxies import DEADLINE, dial, serve, wait_until_it_listens
+from support.reverse_proxies import DEADLINE, dial, serve, wait_until_it_listens
 from support.streams import Cut, bytewise
 
 README = programs.ROOT / "README.md"

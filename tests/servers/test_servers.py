@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from support import drafts, programs
 from support.certificates import Certificates
@@ -56,7 +56,7 @@ class Served:
         """
         return f"{path}?{next(self._numbers)}"
 
-    def connect(self, path: str, **options: Any) -> ClientConnection:
+    def connect(self, path: str, **options: Any) -> Any:
         scheme = "wss" if self.trust else "ws"
         options.setdefault("compression", None)
         return connect(

@@ -168,8 +168,8 @@ def connect(served: Served, stack: ExitStack) -> tuple[list[Peer], list[Peer]]:
     for path in STREAMS * 2:
         peer = Peer(served)
         stack.enter_context(peer.socket)
-        line = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-        peer.ask(line.encode(), b" 200 ")
+        line = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode()
+        peer.ask(line + b"Accept: text/event-stream\r\n\r\n", b" 200 ")
         streams.append(peer)
     return websockets, streams
 

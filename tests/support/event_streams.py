@@ -1,4 +1,4 @@
-"""The servers of these tests, each in a process of its own."""
+"""Every WSGI server, each in a process of its own, with the application of tests/event_streams."""
 
 from __future__ import annotations
 

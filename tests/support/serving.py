@@ -47,7 +47,7 @@ Accept = Callable[[WebSocket], object]
 Application = Callable[..., Any]
 
 
-def wait_for(condition: Callable[[], object], what: object) -> None:
+def wait_for(condition: Callable[..., object], what: object) -> None:
     """Wait until a condition is met, or fail at the deadline."""
     deadline = time.monotonic() + DEADLINE
     while not condition():
@@ -233,7 +233,8 @@ class Serving:
         listener.listen(1024)
         self.port: int = listener.getsockname()[1]
         self.errors = ErrorLog()
-        self._server = WSGIServer(listener, self._answer, log=None, error_log=self.errors)
+        server: Any = WSGIServer
+        self._server = server(listener, self._answer, log=None, error_log=self.errors)
         self._peers: list[Peer] = []
         self._expected: dict[str, _Expected] = {}
         self._paths = (f"/{number}" for number in itertools.count())
@@ -309,7 +310,7 @@ class Serving:
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     """Open connections to a server in the test's own hub."""
-    hub = gevent.get_hub()
+    hub: Any = gevent.get_hub()
     # What lives as long as the hub must not count as left behind.
     gevent.sleep(0)
     before = count_descriptors()

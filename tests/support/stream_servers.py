@@ -41,7 +41,7 @@ class Script:
     def _accept(self) -> None:
         while True:
             sock, _ = self._listener.accept()
-            conversation = gevent.spawn(self._answer, sock)
+            conversation: Any = gevent.spawn(self._answer, sock)
             # Also if it is killed before it has begun.
             conversation.rawlink(lambda _, sock=sock: sock.close())
             self._greenlets.append(conversation)

@@ -1,4 +1,4 @@
-"""What the tests of all proxies share: a server behind, a port in front."""
+"""For tests of reverse proxies (nginx, HAProxy): the server behind, and the port in front."""
 
 from __future__ import annotations
 
