@@ -32,7 +32,7 @@ LAYERS = {
     "faye_ws.driver.uri": 1,
     "faye_ws.driver.handshake": 1,
     "faye_ws.driver.hixie_handshake": 1,
-    "faye_ws.connecting.tunnel": 1,
+    "faye_ws.connecting.http_tunnel": 1,
     "faye_ws.connecting.socks": 1,
     "faye_ws.extensions": 2,
     "faye_ws.driver": 3,
