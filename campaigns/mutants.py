@@ -45,6 +45,7 @@ COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 REMOVED = (ast.Assign, ast.AugAssign, ast.Break, ast.Continue, ast.Delete, ast.Expr, ast.Raise)
 # What is assigned, or called for what is assigned, for Python and its tools.
 BOOKKEEPING = {"__all__", "__slots__", "TypeVar"}
+NOTHING = ("", b"")
 # Fields of nodes that don't say what the program does.
 UNMEANT = {"annotation", "returns", "decorator_list", "bases", "type_params"}
 
@@ -96,12 +97,15 @@ def executed(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
         if name not in UNMEANT:
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not is_for_readers(child):
+                if isinstance(child, ast.AST) and not is_for_readers(node, child):
                     yield from executed(child)
 
 
-def is_for_readers(node: ast.AST) -> bool:
-    """Tell whether a node is a docstring, or names something for Python and its tools only."""
+def is_for_readers(parent: ast.AST, node: ast.AST) -> bool:
+    """Tell whether a node is a docstring, or names something for Python and its tools only, or
+    is the nothing of `or ""`, which makes a string of None."""
+    if isinstance(parent, ast.BoolOp):
+        return isinstance(node, ast.Constant) and node.value in NOTHING
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if not isinstance(node, ast.Assign):
