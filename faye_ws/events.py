@@ -138,7 +138,7 @@ class EventTarget:
 
     def off(self, type: str, listener: Listener) -> None:
         """Remove a listener, if it is there."""
-        self._check_type(type)
+        self.check_type(type)
         self._set_listeners(
             tuple(
                 entry
@@ -176,6 +176,10 @@ class EventTarget:
         """Return whether anybody listens to events of a type."""
         return any(entry[0] == type for entry in self._listeners)
 
+    def heard_types(self) -> set[str]:
+        """Return the types of events that somebody listens to."""
+        return {type for type, _, _ in self._listeners}
+
     def remove_all_listeners(self) -> None:
         """Remove the listeners of all types."""
         self._set_listeners(())
@@ -188,7 +192,7 @@ class EventTarget:
         _logger.error("a listener raised", exc_info=error)
 
     def _add_or_decorate(self, type: str, listener: Listener | None, kind: _Kind) -> Any:
-        self._check_type(type)
+        self.check_type(type)
         if listener is None:
             return lambda function: self._add_or_decorate(type, function, kind)
         if not callable(listener):
@@ -201,7 +205,8 @@ class EventTarget:
             self._set_listeners((*self._listeners, (type, listener, kind)))
         return listener
 
-    def _check_type(self, type: str) -> None:
+    def check_type(self, type: str) -> None:
+        """Raise a `ValueError` unless there are events of a type. For subclasses."""
         if type not in self.event_types:
             known = ", ".join(sorted(self.event_types))
             raise ValueError(f"no event is called {type!r}: there are {known}")

@@ -36,7 +36,7 @@ class _Background:
     def __init__(self) -> None:
         self.reactor: Reactor
         self.pool: ListenerPool
-        self._stop: Callable[[None], object] = _nothing
+        self._stop: Callable[[None], object]
         self._is_stopped = _allocate_lock()
         self._is_stopped.acquire()
         is_started = _allocate_lock()
@@ -49,13 +49,10 @@ class _Background:
         # A loop with nothing to wait for would end.
         keeper: Any = hub.loop.async_()
         keeper.start(lambda: None)
-        waiter: Any = Waiter(hub)
         self.reactor = current_reactor()
         self.pool = ListenerPool(hub)
-        self._stop = waiter.switch
-        is_started.release()
         try:
-            waiter.get()
+            self._wait(Waiter(hub), is_started)
         finally:
             keeper.stop()
             keeper.close()
@@ -63,14 +60,15 @@ class _Background:
             hub.destroy(destroy_loop=True)
             self._is_stopped.release()
 
+    def _wait(self, waiter: Any, is_started: Any) -> None:
+        self._stop = waiter.switch
+        is_started.release()
+        waiter.get()
+
     def stop(self, timeout: float) -> None:
         """End the thread, and wait for it."""
         if self.reactor.post(self._stop, None):
             self._is_stopped.acquire(True, timeout)
-
-
-def _nothing(value: None) -> None:
-    """Stand for what there is as soon as the thread runs."""
 
 
 _lock = _allocate_lock()
@@ -125,12 +123,8 @@ def place_of_request() -> tuple[Reactor, ListenerThread | None]:
 def _has_hub() -> bool:
     """Tell whether the calling thread runs a hub, or the program is patched to do so."""
     if find_hub() is None:
-        return is_module_patched("socket") and _is_main_thread()
+        return is_module_patched("socket") and _get_ident() == _main_thread
     return not current_reactor().is_made_for_waiting
-
-
-def _is_main_thread() -> bool:
-    return _get_ident() == _main_thread
 
 
 _main_thread = _get_ident()

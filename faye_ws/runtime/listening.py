@@ -97,7 +97,7 @@ class ListenerQueue:
 
     def put(self, notice: Notice) -> None:
         """Add an event of the target, unless nobody listens, or a function to call."""
-        if isinstance(notice, Event) and not self._is_wanted(notice) and not self._is_early():
+        if not (self._is_wanted(notice) or self.is_early):
             return
         if self._notices is None:
             self._notices = deque()
@@ -106,7 +106,8 @@ class ListenerQueue:
     def put_soon(self, notice: Notice) -> None:
         """Add an event or a function, and start."""
         self.put(notice)
-        self._reactor.post(self.start)
+        if self._notices:
+            self._reactor.post(self.start)
 
     def start(self, has_message: bool = False) -> None:
         """Let a worker call the listeners, if there is something to hear. In the hub."""
@@ -116,9 +117,13 @@ class ListenerQueue:
     def listeners_changed(self) -> None:
         """Let new listeners hear what they have not missed."""
         if self._notices and self.worker is None:
-            if not self._is_early():
-                self._notices = deque(filter(self._is_wanted, self._notices))
-            self._reactor.post(self.start)
+            # There, since other threads may add listeners, while the hub adds notices.
+            self._reactor.post(self._look_again)
+
+    def _look_again(self) -> None:
+        if self._notices and self.worker is None and not self.is_early:
+            self._notices = deque(filter(self._is_wanted, self._notices))
+        self.start()
 
     def clear(self) -> None:
         """Forget what was not heard yet."""
@@ -132,17 +137,24 @@ class ListenerQueue:
     def kill(self) -> None:
         """Raise `GreenletExit` in the listener that waits for something in the hub."""
         if self.worker is not None and self._thread is None and self.worker is not getcurrent():
-            self._reactor.post(_kill, self.worker)
+            self._reactor.post(self._kill, self.worker)
+
+    def _kill(self, worker: greenlet) -> None:
+        # By now it may be done, and work for another target.
+        if self.worker is worker:
+            worker.throw(GreenletExit)
 
     def _is_wanted(self, notice: Notice) -> bool:
         return not isinstance(notice, Event) or notice.target.has_listener(notice.type)
 
-    def _is_early(self) -> bool:
-        """Return whether the application may still be about to add its listeners."""
+    @property
+    def is_early(self) -> bool:
+        """Whether the application may still be about to add its listeners."""
         return self._thread is not None and not self._thread.has_waited()
 
     def _has_notice(self) -> bool:
-        return bool(self._notices) and any(map(self._is_wanted, self._notices or ()))
+        # A copy, since other threads ask, too, while the hub takes notices.
+        return bool(self._notices) and any(map(self._is_wanted, tuple(self._notices or ())))
 
     # In a worker greenlet
 
@@ -172,6 +184,10 @@ class ListenerQueue:
         self._context.run(function, *args)
 
     def _run(self) -> None:
+        if self._thread is not None and self.is_early:
+            # When the application waits it has added all its listeners: so the first of them
+            # hears nothing before the others are there.
+            self._thread.call(self._reactor, _wait_only)
         owner = self._owner
         while True:
             notices = self._notices
@@ -229,6 +245,5 @@ def _is_opening(notice: Notice) -> bool:
     return isinstance(notice, Event) and notice.type == "open"
 
 
-def _kill(worker: greenlet) -> None:
-    if not worker.dead:
-        worker.throw(GreenletExit)
+def _wait_only() -> None:
+    """Be called, which is all."""

@@ -90,7 +90,8 @@ def _is_ours(reactor: Reactor) -> bool:
     return not reactor.is_foreign() or reactor is background.find_background_reactor()
 
 
-def _leave_at_exit() -> None:
+def leave_at_exit() -> None:
+    """Say goodbye to all peers, and end what is ours, since the process ends."""
     leave_all()
     hub = find_hub()
     if getcurrent() is not hub:
@@ -114,7 +115,8 @@ def _wait_for_peers(sleep: Callable[[float], Any]) -> None:
         """Whoever is in a hurry need not wait."""
 
 
-def _begin_anew_after_fork() -> None:
+def begin_anew_after_fork() -> None:
+    """Begin anew in a child: what there is belongs to its parent."""
     close_copies_after_fork()
     for reactor in all_reactors():
         reactor.begin_anew()
@@ -125,10 +127,10 @@ def _begin_anew_after_fork() -> None:
     forget_calls_after_fork()
 
 
-os.register_at_fork(after_in_child=_begin_anew_after_fork)
+os.register_at_fork(after_in_child=begin_anew_after_fork)
 # Before the interpreter waits for threads, some of which may wait for a connection; and so
 # before executors wait for theirs, which is why they are imported here: the last to be
 # registered is the first to be called.
 _register: Callable[..., Any] = getattr(threading, "_register_atexit", atexit.register)
 assert _executors
-_register(_leave_at_exit)
+_register(leave_at_exit)

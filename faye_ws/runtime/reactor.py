@@ -160,17 +160,19 @@ class Reactor:
 class _Tie:
     """Ends a reactor when its thread ends, and its locals are freed."""
 
-    __slots__ = ("_reactor",)
+    __slots__ = ("_attribute", "_reactor")
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
+        # The names of a module are gone when the interpreter ends.
+        self._attribute = _ATTRIBUTE
 
     def __del__(self) -> None:
         reactor = self._reactor
         reactor.end()
         # gevent does not free a hub whose thread has ended, nor what hangs on it.
-        if getattr(reactor.hub, _ATTRIBUTE, None) is reactor:
-            delattr(reactor.hub, _ATTRIBUTE)
+        if getattr(reactor.hub, self._attribute, None) is reactor:
+            delattr(reactor.hub, self._attribute)
 
 
 _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()

@@ -174,9 +174,16 @@ class WaitingThread:
             item.run()
         finally:
             # Where a greenlet goes on, or raises, when it is done: it may have begun in one
-            # that waits no more.
+            # that waits no more. If nobody waits, this runs in a hub, perhaps one that it has
+            # made, which then is its child.
+            here = getcurrent()
             if self._waits:
-                getcurrent().parent = self._first_greenlet()
+                here.parent = self._first_greenlet()
+            else:
+                hub = get_hub()
+                assert here.parent is not None
+                hub.parent = here.parent
+                here.parent = hub
 
     def _first_greenlet(self) -> greenlet:
         """Return the greenlet that the thread began with, if it waits, else another."""

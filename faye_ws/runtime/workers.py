@@ -1,8 +1,8 @@
 """Greenlets that run listeners, and are used again.
 
-The law of this file: jobs are handed out by the hub only. The hub goes on when the job is
-done or blocks, whichever comes first; a job that blocks keeps its worker, and the next job
-gets another.
+Invariants:
+- Jobs are handed out by the hub only. It goes on when the job is done or blocks, whichever
+  comes first; a job that blocks keeps its worker, and the next job gets another.
 """
 
 from __future__ import annotations

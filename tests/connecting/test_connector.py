@@ -126,7 +126,7 @@ class Insatiable:
 
 def test_bytes_without_an_end_hold_up_no_timeout() -> None:
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
-        shake_hands(Endless(), Insatiable())
+        shake_hands(Endless(), Insatiable())  # type: ignore[arg-type]
 
 
 def test_interim_responses_without_an_end_are_given_up_in_time() -> None:
@@ -394,7 +394,7 @@ def busy_pool() -> Iterator[None]:
     """Keep all threads in which names are looked up busy, as a resolver does that hangs."""
     pool = gevent.get_hub().threadpool
     released = threading.Event()
-    jobs = [pool.spawn(released.wait, DEADLINE) for _ in range(pool.maxsize)]
+    jobs: list[Any] = [pool.spawn(released.wait, DEADLINE) for _ in range(pool.maxsize)]
     try:
         yield
     finally:
@@ -412,7 +412,7 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
 def port() -> Iterator[int]:
     server = WSGIServer(("127.0.0.1", 0), echo, log=None, error_log=None)
     server.start()
-    yield server.server_port
+    yield int(server.address[1])
     server.stop()
 
 

@@ -14,7 +14,7 @@ from faye_ws.constants import ReadyState
 from faye_ws.driver import Client, Close, Connect, Driver, Event, Message, Open, Server
 from support import wire
 from support.roles import ROLES, Role, key_of
-from support.streams import Cut, at, whole
+from support.streams import Cut, at, described, whole
 
 FIRST_BYTES = (0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88)
 # Enough to mend a text that was cut, to end a message, and to be wrong.
@@ -40,17 +40,6 @@ def change(data: bytes, place: int, difference: int) -> bytes:
     if place >= len(data):
         return data
     return data[:place] + bytes([data[place] ^ difference]) + data[place + 1 :]
-
-
-def described(event: Event) -> Any:
-    """Return what an event says, so that two can be compared."""
-    if isinstance(event, Close):
-        return (event.code, event.reason, event.was_clean, type(event.error), str(event.error))
-    if isinstance(event, Connect):
-        return list(event.request.headers)
-    if isinstance(event, Message):
-        return (type(event.data), event.data)
-    return event
 
 
 def converse(driver: Driver, pieces: Iterable[bytes]) -> list[Any]:

@@ -14,7 +14,7 @@ from faye_ws.extensions import Message as ExtensionMessage
 from faye_ws.extensions import PermessageDeflate
 from support import wire
 from support.deflated import HELLO, HELLO_AGAIN, LINES, deflate, open_deflate, sent
-from support.ends import DEFLATE, RSV1, Role, open_client, open_server
+from support.extended_drivers import DEFLATE, RSV1, Role, open_client, open_server
 from support.streams import Cut, feed
 from support.wire import BINARY, LAST, MORE, PING, TEXT, WHOLE_BINARY, WHOLE_TEXT
 

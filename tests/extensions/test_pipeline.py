@@ -14,7 +14,16 @@ from faye_ws.errors import ExtensionError, HandshakeError, InvalidPayloadData
 from faye_ws.extensions import Message as ExtensionMessage
 from faye_ws.extensions.pipeline import Pipeline, check_extensions, respond
 from support import wire
-from support.ends import RSV1, RSV2, RSV3, Role, Tracing, make_request, open_client, open_server
+from support.extended_drivers import (
+    RSV1,
+    RSV2,
+    RSV3,
+    Role,
+    Tracing,
+    make_request,
+    open_client,
+    open_server,
+)
 from support.roles import key_of
 from support.streams import Cut, feed, take
 from support.wire import WHOLE_TEXT, unframe

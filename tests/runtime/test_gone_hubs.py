@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -206,7 +207,7 @@ def test_a_child_takes_nothing_of_its_parents_streams(tmp_path: Path, kind: str)
 
     go_on = gevent.event.Event()
 
-    def app(environ: dict[str, object], start_response: object) -> object:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
         es = EventSource(environ, ping=None)
 
         def stream(event: object) -> None:
@@ -217,7 +218,7 @@ def test_a_child_takes_nothing_of_its_parents_streams(tmp_path: Path, kind: str)
                 gevent.sleep(0.01)
 
         es.on("open", stream)
-        return es(environ, start_response)  # type: ignore[arg-type]
+        return es(environ, start_response)
 
     server = WSGIServer(("127.0.0.1", 0), app, log=None)
     server.start()

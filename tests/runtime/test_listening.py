@@ -51,7 +51,7 @@ def test_a_listener_can_be_taken_off_and_replaced(connect: Serving) -> None:
     heard: list[str] = []
 
     def listener(event: MessageEvent) -> None:
-        heard.append(event.data)
+        heard.append(str(event.data))
 
     def accept(ws: WebSocket) -> None:
         ws.on("message", listener)
@@ -75,7 +75,7 @@ def test_a_listener_for_an_event_that_there_is_not_is_a_value_error(connect: Ser
     with pytest.raises(TypeError, match="callable"):
         ws.on("message", "print")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="callable"):
-        ws.onopen = 1
+        ws.onopen = 1  # type: ignore[assignment]
 
 
 def test_open_comes_before_the_messages_and_close_after_them(connect: Serving) -> None:
@@ -152,7 +152,7 @@ def test_no_messages_are_heard_once_the_application_has_closed(connect: Serving)
     def accept(ws: WebSocket) -> None:
         @ws.on("message")
         def message(event: MessageEvent) -> None:
-            heard.append(event.data)
+            heard.append(str(event.data))
             ws.close(4000)
 
     ws, peer = connect(accept)
@@ -327,7 +327,7 @@ def test_the_listeners_of_a_connection_share_a_context_that_others_do_not_see(
         def message(event: MessageEvent) -> None:
             workers.add(id(getcurrent()))
             ws.send(variable.get())
-            variable.set(event.data)
+            variable.set(str(event.data))
             gevent.sleep(0)
 
     _, first = connect(accept)

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
-import threading
-from collections.abc import Callable
+import weakref
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
-from gevent._hub_local import get_hub_if_exists
 
-from faye_ws.runtime.background import (
-    find_background_reactor,
-    place_of_client,
-    place_of_request,
-)
-from faye_ws.runtime.handing_over import hand_over
-from faye_ws.runtime.reactor import Reactor, current_reactor
-from faye_ws.runtime.threads import ClientThread
-from support import programs, serving
+from faye_ws.runtime.reactor import Reactor, all_reactors, current_reactor
+from support import native, programs, serving
 from support.serving import Peer, Serving, wait_for
 
 connect = serving.connect
-
-
-def _in_thread(function: Callable[[], object]) -> None:
-    """Call a function in a native thread, and raise here what it raises."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    wait_for(lambda: not thread.is_alive(), "the thread is done")
-    if errors:
-        raise errors[0]
 
 
 def _script(tmp_path: Path, code: str, *arguments: str) -> programs.Program:
@@ -62,70 +39,11 @@ def test_a_hub_has_one_reactor_and_another_thread_another() -> None:
         assert others == [current_reactor()]
         assert reactor.is_foreign()
         assert not others[0].is_foreign()
-        gevent.get_hub().destroy(destroy_loop=True)
 
-    _in_thread(look)
+    native.call(look)
     assert reactor is current_reactor()
     assert others[0] is not reactor
     assert not reactor.is_foreign()
-
-
-def test_a_thread_without_a_hub_is_left_without_one() -> None:
-    def use() -> None:
-        reactor, thread = place_of_client()
-        assert reactor is find_background_reactor()
-        assert isinstance(thread, ClientThread)
-        assert place_of_request()[0] is reactor
-        assert get_hub_if_exists() is None
-
-    _in_thread(use)
-
-
-def test_a_thread_with_a_hub_uses_it() -> None:
-    def use() -> None:
-        hub = gevent.get_hub()
-        reactor, thread = place_of_client()
-        assert reactor.hub is hub
-        assert thread is None
-        gevent.sleep(0)
-        hub.destroy(destroy_loop=True)
-
-    _in_thread(use)
-
-
-def test_a_call_that_is_handed_over_runs_in_the_thread_of_the_hub() -> None:
-    reactor = current_reactor()
-    seen: list[int] = []
-
-    def call() -> None:
-        value = hand_over(
-            reactor, lambda: (seen.append(threading.get_ident()), "value")[1], forget=pytest.fail
-        )
-        assert value == "value"
-        with pytest.raises(ZeroDivisionError):
-            hand_over(reactor, lambda: 1 / 0, forget=pytest.fail)
-
-    _in_thread(call)
-    assert seen == [threading.get_ident()]
-
-
-def test_a_hub_that_hands_over_a_call_does_not_wait_for_it() -> None:
-    reactor = current_reactor()
-    called = threading.Event()
-
-    def call() -> None:
-        results: list[object] = []
-        hub = gevent.get_hub()
-        hub.loop.run_callback(
-            lambda: results.append(hand_over(reactor, called.set, forget=pytest.fail))
-        )
-        while not results:
-            gevent.sleep(0.001)
-        assert results == [None]
-        hub.destroy(destroy_loop=True)
-
-    _in_thread(call)
-    wait_for(called.is_set, "it is called")
 
 
 def test_a_thread_may_end_before_a_call_that_it_has_given_up(
@@ -136,14 +54,163 @@ def test_a_thread_may_end_before_a_call_that_it_has_given_up(
     def give_up() -> None:
         with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
             ws.wait_closed()
-        gevent.get_hub().destroy(destroy_loop=True)
 
-    _in_thread(give_up)
+    native.call(give_up)
     peer.hang_up()
     wait_for(connect.is_idle, "the connection is gone")
     for _ in range(5):
         gevent.sleep(0)
     assert not caplog.records
+
+
+class Member:
+    """A connection, which notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def leave(self) -> None:
+        """Say goodbye to the peer."""
+        self.heard.append("leave")
+
+    def cut_off(self) -> None:
+        """End it without the peer."""
+        self.heard.append("cut off")
+
+    def forget(self) -> None:
+        """Let go of the descriptor."""
+        self.heard.append("forget")
+        raise OSError("broken")
+
+    def disown(self) -> None:
+        """Forget it, and what has come over it."""
+        self.heard.append("disown")
+
+
+class Call:
+    """A call that another thread waits for."""
+
+    is_over = False
+
+    def fail(self) -> None:
+        """End it."""
+        self.is_over = True
+
+
+def test_a_reactor_tells_all_its_connections(caplog: pytest.LogCaptureFixture) -> None:
+    reactor = Reactor(gevent.get_hub())
+    members = Member(), Member()
+    reactor.members.update(members)
+    call = Call()
+    reactor.calls.add(call)
+    reactor.leave()
+    reactor.cut_off()
+    assert not reactor.is_over
+    assert not call.is_over
+    reactor.end()
+    for member in members:
+        assert member.heard == ["leave", "cut off", "forget"]
+    # That one is broken is no reason to keep the other.
+    assert caplog.text.count("a connection can't be forgotten") == 2
+    assert not reactor.members
+    assert call.is_over
+    assert reactor.is_over
+
+
+def test_what_is_posted_is_called_in_the_hub_from_whatever_thread() -> None:
+    reactor = current_reactor()
+    called: list[object] = []
+
+    def note(value: object) -> None:
+        assert not reactor.is_foreign()
+        called.append(value)
+
+    assert reactor.post(note, 1)
+    native.call(lambda: reactor.post(note, 2))
+    wait_for(lambda: called == [1, 2], "both are called")
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+@pytest.mark.parametrize("is_destroyed", [True, False])
+def test_nothing_can_be_posted_to_a_hub_that_is_gone(where: str, is_destroyed: bool) -> None:
+    def make() -> None:
+        reactor = current_reactor()
+        if is_destroyed:
+            gevent.get_hub().destroy(destroy_loop=True)
+        else:
+            reactor.end()
+        posts: list[bool] = []
+        post = partial(reactor.post, pytest.fail)
+        run = native.start if where == "elsewhere" else lambda function: function()
+        for _ in range(2):
+            thread = run(lambda: posts.append(post()))
+            if thread is not None:
+                thread.join(serving.DEADLINE)
+            assert reactor.is_over
+        assert posts == [False, False]
+
+    native.call(make)
+
+
+def test_a_hub_has_another_reactor_when_the_first_is_over() -> None:
+    def look() -> None:
+        first = current_reactor()
+        first.end()
+        second = current_reactor()
+        assert second is not first
+        assert not second.is_over
+        assert {first, second} <= set(all_reactors())
+
+    native.call(look)
+
+
+def test_a_reactor_is_over_when_its_thread_is_and_its_hub_keeps_nothing_of_it() -> None:
+    made: list[Any] = []
+
+    def make() -> None:
+        current_reactor().calls.add(calls[0])
+        made.append(gevent.get_hub())
+        made.append(weakref.ref(current_reactor()))
+
+    calls = [Call()]
+    thread = native.start(make)
+    thread.join(serving.DEADLINE)
+    hub, reactor = made
+    assert calls[0].is_over
+    assert reactor() is None
+    hub.loop.destroy()
+
+
+def test_a_child_begins_anew_with_the_hub_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin() -> None:
+        reactor = current_reactor()
+        member = Member()
+        reactor.members.add(member)
+        reactor.is_leaving = True
+        reactor.heartbeat.add(member, 0.0)  # type: ignore[arg-type]
+        workers = reactor.workers
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        reactor.begin_anew()
+        assert member.heard == ["disown"]
+        assert not reactor.is_over
+        assert not reactor.is_leaving
+        assert reactor.workers is not workers
+        gevent.sleep(0)
+        # From now on it is this process's.
+        other = Member()
+        reactor.members.add(other)
+        reactor.end()
+        assert other.heard == ["forget"]
+
+    native.call(begin)
+
+
+def test_a_child_has_nothing_of_the_hubs_of_other_threads() -> None:
+    def look(reactor: Reactor) -> None:
+        reactor.begin_anew()
+        assert reactor.is_over
+
+    native.call(lambda: native.call(partial(look, Reactor(gevent.get_hub()))))
 
 
 _PATCHING = """

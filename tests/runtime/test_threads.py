@@ -10,9 +10,16 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from faye_ws.runtime.handing_over import hand_over
+from faye_ws.runtime import threads
 from faye_ws.runtime.reactor import Reactor, current_reactor
-from faye_ws.runtime.threads import ListenerPool, WaitingThread, current_thread
+from faye_ws.runtime.threads import (
+    ListenerPool,
+    WaitingThread,
+    current_thread,
+    forget_calls_after_fork,
+    use_hub_for_calls,
+)
+from support import native
 from support.serving import DEADLINE, wait_for
 
 NEVER = float("inf")
@@ -147,37 +154,189 @@ def test_a_pool_runs_calls_beside_each_other_and_contains_what_they_raise(
     assert all(call.ready() for call in calls)
 
 
-def test_an_answer_that_comes_as_the_caller_gives_up_is_given_back(reactor: Reactor) -> None:
-    returned: list[str] = []
-    errors: list[BaseException] = []
-    go_on = Event()
+def test_a_thread_that_makes_a_hub_is_called_in_it(reactor: Reactor) -> None:
+    waits: list[WaitingThread] = []
+    log: list[object] = []
 
-    def slow() -> str:
-        # It can't be ended, and returns though nobody waits any more.
-        while not go_on.is_set():
-            try:
-                go_on.wait()
-            except gevent.GreenletExit:
-                continue
-        return "value"
+    def work() -> None:
+        thread = current_thread()
+        waits.append(thread)
+        hub = gevent.get_hub()
+        thread.wait(lambda: len(log) == 1, NEVER)
+        # It knows by now.
+        thread.wait(lambda: len(log) == 2, time.monotonic() + DEADLINE)
+        assert log == [hub, hub]
 
-    def call() -> None:
-        try:
-            hand_over(
-                reactor,
-                slow,
-                forget=pytest.fail,
-                deadline=time.monotonic() + 0.05,
-                failure="too late",
-                give_back=returned.append,
-            )
-        except TimeoutError as error:
-            errors.append(error)
+    def listen() -> None:
+        gevent.sleep(0)
+        log.append(gevent.get_hub())
 
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    wait_for(lambda: errors, "the caller gives up")
-    assert str(errors[0]) == "too late"
+    work_done = _spawn(native.call, work)
+    wait_for(lambda: waits, "it waits")
+    for _ in range(2):
+        _spawn(waits[0].call, reactor, listen).get(timeout=DEADLINE)
+        waits[0].wake()
+    work_done.get(timeout=DEADLINE)
+
+
+def test_what_waits_for_a_thread_is_called_when_it_has_made_a_hub(reactor: Reactor) -> None:
+    waits: list[WaitingThread] = []
+    called: list[object] = []
+    go_on = threading.Event()
+
+    def work() -> None:
+        waits.append(current_thread())
+        go_on.wait(DEADLINE)
+        use_hub_for_calls(current_reactor())
+        while not called:
+            gevent.sleep(0.001)
+
+    work_done = _spawn(native.call, work)
+    wait_for(lambda: waits, "it runs")
+    call = _spawn(waits[0].call, reactor, called.append, None)
+    waits[0].wake()
+    gevent.sleep(0)
     go_on.set()
-    wait_for(lambda: returned == ["value"], "it is given back")
+    call.get(timeout=DEADLINE)
+    work_done.get(timeout=DEADLINE)
+
+
+def test_a_thread_that_has_never_waited_has_nothing_to_move() -> None:
+    def work() -> None:
+        use_hub_for_calls(current_reactor())
+        forget_calls_after_fork()
+
+    native.call_with_hub(work)
+
+
+def test_nothing_is_called_in_a_hub_that_is_over(reactor: Reactor) -> None:
+    waits: list[WaitingThread] = []
+    called: list[object] = []
+    go_on = threading.Event()
+
+    def work() -> None:
+        thread = current_thread()
+        use_hub_for_calls(current_reactor())
+        waits.append(thread)
+        go_on.wait(DEADLINE)
+        current_reactor().end()
+        gevent.sleep(0)
+
+    work_done = _spawn(native.call, work)
+    wait_for(lambda: waits, "it runs")
+    call = _spawn(waits[0].call, reactor, called.append, None)
+    gevent.sleep(0)
+    go_on.set()
+    call.get(timeout=DEADLINE)
+    work_done.get(timeout=DEADLINE)
+    assert called == []
+
+
+def test_a_timeout_is_kept_though_a_listener_has_made_a_hub(reactor: Reactor) -> None:
+    waits: list[WaitingThread] = []
+    log: list[str] = []
+    go_on: list[Event] = []
+
+    def listen() -> None:
+        go_on.append(Event())
+        use_hub_for_calls(current_reactor())
+        log.append("listens")
+        go_on[0].wait()
+        log.append("done")
+
+    def work() -> None:
+        thread = current_thread()
+        waits.append(thread)
+        # One that nobody puts a time to waits, too.
+        thread.wait(lambda: bool(log), NEVER)
+        thread.wait(lambda: False, time.monotonic() + 0.05)
+        log.append("over")
+        # Nobody waits in the thread when the listener is done.
+        gevent.spawn(go_on[0].set)
+        gevent.sleep(0.01)
+        log.append("goes on")
+
+    work_done = _spawn(native.call, work)
+    wait_for(lambda: waits, "it waits")
+    _spawn(waits[0].call, reactor, listen).get(timeout=DEADLINE)
+    work_done.get(timeout=DEADLINE)
+    assert log == ["listens", "over", "done", "goes on"]
+
+
+def test_the_main_thread_is_given_a_hub_with_its_first_listener(
+    reactor: Reactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[WaitingThread] = []
+    called: list[Reactor] = []
+
+    def work() -> None:
+        monkeypatch.setattr(threads, "_main_thread", threading.get_ident())
+        waits.append(current_thread())
+        waits[0].wait(lambda: bool(called), time.monotonic() + DEADLINE)
+        assert called == [current_reactor()]
+        assert called[0].is_made_for_waiting
+        assert KeyboardInterrupt in gevent.get_hub().NOT_ERROR
+
+    work_done = _spawn(native.call, work)
+    wait_for(lambda: waits, "it waits")
+    _spawn(waits[0].call, reactor, lambda: called.append(current_reactor())).get(timeout=DEADLINE)
+    work_done.get(timeout=DEADLINE)
+
+
+def test_an_interrupt_reaches_the_greenlet_that_the_thread_began_with(reactor: Reactor) -> None:
+    waits: list[WaitingThread] = []
+    log: list[str] = []
+
+    def work() -> None:
+        waits.append(current_thread())
+        try:
+            waits[0].wait(lambda: False, NEVER)
+        except KeyboardInterrupt:
+            log.append("interrupted")
+        waits[0].wait(lambda: len(log) == 3, NEVER)
+
+    def listen() -> None:
+        log.append("listens")
+        current_thread().wait(lambda: len(log) == 2, NEVER)
+        log.append("goes on")
+
+    thread = native.start(work)
+    wait_for(lambda: waits, "it waits")
+    call = _spawn(waits[0].call, reactor, listen)
+    wait_for(lambda: log, "the listener waits, too")
+    native.interrupt(thread)
+    waits[0].wake()
+    call.get(timeout=DEADLINE)
     thread.join(DEADLINE)
+    assert log == ["listens", "interrupted", "goes on"]
+
+
+def test_an_interrupt_is_raised_where_nobody_else_waits() -> None:
+    waits: list[WaitingThread] = []
+    interrupted: list[KeyboardInterrupt] = []
+
+    def work() -> None:
+        waits.append(current_thread())
+        try:
+            waits[0].wait(lambda: False, NEVER)
+        except KeyboardInterrupt as error:
+            interrupted.append(error)
+
+    thread = native.start(work)
+    wait_for(lambda: waits, "it waits")
+    native.interrupt(thread)
+    waits[0].wake()
+    thread.join(DEADLINE)
+    assert len(interrupted) == 1
+
+
+def test_a_child_has_nothing_of_what_was_put_to_its_parents_thread(reactor: Reactor) -> None:
+    def work() -> None:
+        before = current_thread()
+        put = before.call
+        forget_calls_after_fork()
+        assert current_thread() is not before
+        # Who asks the old one is not kept waiting.
+        native.call(lambda: put(current_reactor(), pytest.fail, "called"))
+
+    native.call(work)

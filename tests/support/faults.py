@@ -218,7 +218,12 @@ def _a_listener_blocks_beyond_the_end(connect: Serving) -> None:
     go_on = Event()
     ws, peer = connect(lambda ws: ws.on("message", lambda event: go_on.wait()))
     peer.send(text("hello") * 3 + close())
-    gevent.spawn(lambda: (ws.wait_closed(), go_on.set()))
+
+    def let_go_at_the_end() -> None:
+        ws.wait_closed()
+        go_on.set()
+
+    gevent.spawn(let_go_at_the_end)
 
 
 @_add
@@ -261,10 +266,10 @@ def _interrupt(connect: Serving, use: Callable[[WebSocket], object]) -> None:
     ws, peer = connect(max_backlog=1000)
 
     def time_out() -> None:
-        with Timeout(0.02, False):
+        with Timeout(0.02, False):  # type: ignore[arg-type]
             use(ws)
 
-    greenlets = [gevent.spawn(time_out), gevent.spawn(use, ws)]
+    greenlets: list[Any] = [gevent.spawn(time_out), gevent.spawn(use, ws)]
     gevent.sleep(0.01)
     greenlets[1].kill()
     greenlets[0].join()

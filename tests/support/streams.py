@@ -1,12 +1,14 @@
-"""How a stream reaches a driver: whole, a byte at a time, or cut at random places."""
+"""How a stream reaches a driver (whole, a byte at a time, or cut at random places), and what
+comes of it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from faye_ws.constants import ReadyState
-from faye_ws.driver import Close, Driver, Event
+from faye_ws.driver import Close, Connect, Driver, Event, Message
 
 Cut = Callable[[bytes], Iterable[bytes]]
 
@@ -73,6 +75,17 @@ def take(driver: Driver) -> list[Event]:
         assert driver.ready_state is ReadyState.CLOSED
         assert driver.events() == [], "something comes after the end"
     return taken
+
+
+def described(event: Event) -> Any:
+    """Return what an event says, so that two can be compared."""
+    if isinstance(event, Close):
+        return (event.code, event.reason, event.was_clean, type(event.error), str(event.error))
+    if isinstance(event, Connect):
+        return list(event.request.headers)
+    if isinstance(event, Message):
+        return (type(event.data), event.data)
+    return event
 
 
 def feed(driver: Driver, pieces: Iterable[bytes]) -> list[Event]:

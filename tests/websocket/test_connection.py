@@ -379,7 +379,12 @@ def test_the_peers_answer_to_a_close_is_heard_although_messages_wait(
     waiting = [] if state == "paused" else [frame(serving.BINARY, bytes(2**16))] * 64
     if state == "paused":
         ws.pause()
-    sender = gevent.spawn(lambda: [peer.send(data) for data in (*waiting, serving.close(4000))])
+
+    def send_all() -> None:
+        for data in (*waiting, serving.close(4000)):
+            peer.send(data)
+
+    sender = gevent.spawn(send_all)
     wait_for(lambda: is_stalled(ws), "the peer has to wait")
     ws.close(4000)
     event = ws.wait_closed(DEADLINE)

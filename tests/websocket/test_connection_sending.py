@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -241,7 +242,8 @@ def test_a_peer_that_sends_all_before_it_reads_is_heard_while_we_send_to_it(
     for _ in range(8):
         peer.send(frame(BINARY, message))
     assert peer.read_frame() == (BINARY, message)
-    gevent.joinall([sender, receiver], timeout=DEADLINE, raise_error=True)
+    both: list[Any] = [sender, receiver]
+    gevent.joinall(both, timeout=DEADLINE, raise_error=True)
     assert received == [message] * 8
 
 
@@ -339,7 +341,7 @@ def test_the_pong_to_a_later_ping_answers_the_ones_before_it(connect: Serving) -
     ws, peer = connect()
     ponged: list[str] = []
     for name in ("a", "b", "c"):
-        ws.ping(name, lambda name=name: ponged.append(name))
+        ws.ping(name, partial(ponged.append, name))
     peer.send(frame(PONG, b"b"))
     wait_for(lambda: len(ponged) == 2, "two are called")
     peer.send(frame(PONG, b"a") + frame(PONG, b"c"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
@@ -20,7 +21,7 @@ connect = serving.connect
 MANY = 5
 # Whoever is to be kept must be heard in time, also when the machine has been busy for a while
 # with something else; it would be dropped, too, before there were many heartbeats.
-PATIENT = {"ping": 0.3, "ping_timeout": 1.0}
+PATIENT: dict[str, Any] = {"ping": 0.3, "ping_timeout": 1.0}
 
 
 def test_a_peer_that_answers_pings_is_kept(connect: Serving) -> None:

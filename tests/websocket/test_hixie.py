@@ -101,7 +101,7 @@ def test_what_is_sent_before_the_last_key_goes_out_after_it(connect: Serving) ->
     path = connect.expect(accept, versions=VERSIONS)
     client = dial(connect, HIXIE_76, path)
     client.send(client.request)
-    client._read_head()
+    client.read_answer()
     [ws] = ends
     gevent.sleep(0.02)
     assert ws.ready_state is ReadyState.CONNECTING
@@ -131,7 +131,7 @@ def test_a_last_key_that_does_not_come_ends_the_connection(
     path = connect.expect(versions=VERSIONS)
     client = dial(connect, HIXIE_76, path)
     client.send(client.request + client.last_key[:7])
-    client._read_head()
+    client.read_answer()
     assert client.read_to_end() == b""
     assert connect.accepted(path).wait_closed(DEADLINE).code == 1006
 

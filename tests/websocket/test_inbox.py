@@ -66,7 +66,7 @@ class Ends(NamedTuple):
             data += more
         return data
 
-    def send_more(self, *pieces: bytes) -> gevent.Greenlet:
+    def send_more(self, *pieces: bytes) -> gevent.Greenlet[..., None]:
         """Send pieces as fast as they are taken, in a greenlet of its own."""
         return gevent.spawn(self._send_all, pieces)
 
@@ -108,7 +108,7 @@ def open_ends(request: pytest.FixtureRequest, connect: Serving) -> Iterator[Open
     if request.param == "server":
         yield lambda **options: _open_server(connect, **options)
         return
-    peers = []
+    peers: list[Any] = []
 
     def open_client(**options: Any) -> Ends:
         ends = _open_client(listener, **options)
