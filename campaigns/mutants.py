@@ -43,8 +43,9 @@ COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 }
 # Statements that a mutant does without.
 REMOVED = (ast.Assign, ast.AugAssign, ast.Break, ast.Continue, ast.Delete, ast.Expr, ast.Raise)
-# Names that are assigned for Python and its tools.
-BOOKKEEPING = {"__all__", "__slots__"}
+# What is assigned, or called for what is assigned, for Python and its tools.
+BOOKKEEPING = {"__all__", "__slots__", "TypeVar"}
+NOTHING = ("", b"")
 # Fields of nodes that don't say what the program does.
 UNMEANT = {"annotation", "returns", "decorator_list", "bases", "type_params"}
 
@@ -96,16 +97,21 @@ def executed(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
         if name not in UNMEANT:
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not is_for_readers(child):
+                if isinstance(child, ast.AST) and not is_for_readers(node, child):
                     yield from executed(child)
 
 
-def is_for_readers(node: ast.AST) -> bool:
-    """Tell whether a node is a docstring, or an assignment of names that Python wants."""
+def is_for_readers(parent: ast.AST, node: ast.AST) -> bool:
+    """Tell whether a node is a docstring, or names something for Python and its tools only, or
+    is the nothing of `or ""`, which makes a string of None."""
+    if isinstance(parent, ast.BoolOp):
+        return isinstance(node, ast.Constant) and node.value in NOTHING
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    return any(isinstance(target, ast.Name) and target.id in BOOKKEEPING for target in targets)
+    if not isinstance(node, ast.Assign):
+        return False
+    names = [*node.targets, getattr(node.value, "func", None)]
+    return any(isinstance(name, ast.Name) and name.id in BOOKKEEPING for name in names)
 
 
 def faults(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:

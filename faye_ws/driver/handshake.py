@@ -8,7 +8,6 @@ Invariants:
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -103,18 +102,18 @@ def check_request(request: Request) -> None:
         # server MUST abort the WebSocket handshake [...] and instead send an appropriate
         # HTTP error code (such as 426 Upgrade Required)".
         raise UnsupportedVersion(f"the Sec-WebSocket-Version must be {PROTOCOL_VERSION}")
-    if not _is_key(headers.get("Sec-WebSocket-Key", "")):
+    if not _is_key(headers.get("Sec-WebSocket-Key") or ""):
         raise HandshakeError("the Sec-WebSocket-Key must be 16 bytes in base64")
     for protocol in parse_list(headers.get("Sec-WebSocket-Protocol")):
         if not is_token(protocol):
             raise HandshakeError("the Sec-WebSocket-Protocol is not a list of tokens")
 
 
-def _is_key(key: str | None) -> bool:
+def _is_key(key: str) -> bool:
     # 4.2.1: "a base64-encoded [...] value that, when decoded, is 16 bytes in length".
     try:
-        return len(base64.b64decode(key or "", validate=True)) == 16
-    except (binascii.Error, ValueError):
+        return len(base64.b64decode(key, validate=True)) == 16
+    except ValueError:
         return False
 
 

@@ -78,6 +78,23 @@ def test_redirects_are_not_followed_by_default(port: int) -> None:
     assert error.status == 302
 
 
+@pytest.mark.parametrize("status", [302, 403])
+def test_to_a_server_that_refuses_there_is_one_connection(status: int) -> None:
+    visits: list[object] = []
+
+    def converse(sock: Any, address: object) -> None:
+        visits.append(address)
+        sock.recv(2**12)
+        sock.sendall(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
+
+    server = StreamServer(("127.0.0.1", 0), converse)
+    server.start()
+    error = refusal(f"ws://127.0.0.1:{server.server_port}/", connect_timeout=0.5)
+    server.stop(timeout=0)
+    assert isinstance(error, InvalidStatus)
+    assert len(visits) == 1
+
+
 def test_too_many_redirects_end_with_the_last_of_them(port: int) -> None:
     url = f"ws://127.0.0.1:{port}/307//308//there"
     assert visit(url, max_redirects=2)[1] == "/there"

@@ -343,7 +343,8 @@ def test_bytes_right_behind_the_handshake_are_there_without_reading(ends: Ends) 
     ends.server.do_handshake()
     ends.server.send(b"early")
     ends.client.do_handshake()
-    ends.server.send(b"late")
+    ends.server.send(b"la")
+    ends.server.send(b"te")
     assert ends.client.recv(100) == b"early"
     assert ends.client.recv(100) == b"late"
     with pytest.raises(ssl.SSLWantReadError):
@@ -381,6 +382,11 @@ def test_nothing_can_be_sent(ends: Ends) -> None:
     assert ends.client.send(b"") == 0
     with pytest.raises(ssl.SSLWantReadError):
         ends.server.recv(100)
+
+
+def test_of_much_64_kib_are_taken_at_once(ends: Ends) -> None:
+    ends.shake_hands()
+    assert ends.client.send(bytes(2**20)) == 2**16
 
 
 def test_what_is_of_the_socket_is_passed_on(ends: Ends) -> None:

@@ -128,6 +128,12 @@ def test_a_length_of_64_bits_is_refused(length: int) -> None:
     assert caught.value.code == 1002
 
 
+def test_any_length_of_63_bits_is_one() -> None:
+    for length in (2**62, 2**63 - 1):
+        header = b"\x82\x7f" + length.to_bytes(8, "big")
+        assert parse_first(header, False, 2**63) == (0x82, length, b"", 10)
+
+
 @pytest.mark.parametrize("opcode", [0x0, 0x1, 0x2, 0x8, 0x9, 0xA])
 @pytest.mark.parametrize("rsv", range(0x10, 0x80, 0x10), ids=hex)
 def test_reserved_bits_without_a_meaning_are_refused(opcode: int, rsv: int) -> None:
