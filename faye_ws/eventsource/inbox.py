@@ -74,15 +74,21 @@ class Inbox:
     def put(self, event: Event) -> None:
         """Add an event."""
         self._events.append(event)
-        self.look_soon()
+        if self._find_heard() is not None:
+            self.look_soon()
+        else:
+            self._forget_unwanted()
+            self._notify()
 
     def wait_for_room(self) -> None:
         """Wait until all was heard, and whoever iterates has room for another message."""
         self._waiting.wait_until(self._has_room, None)
 
     def _has_room(self) -> bool:
-        messages = [event for event in self._events if isinstance(event, StreamMessageEvent)]
-        return self.is_closed or (self._is_heard() and len(messages) <= _MAX_MESSAGES)
+        return self.is_closed or (self._is_heard() and self._count_messages() <= _MAX_MESSAGES)
+
+    def _count_messages(self) -> int:
+        return sum(isinstance(event, StreamMessageEvent) for event in self._events)
 
     # To those who want it; in the hub
 
@@ -94,10 +100,14 @@ class Inbox:
     def _look(self) -> None:
         self._forget_unwanted()
         self._listening.start(self._find_heard() is not None)
-        self._waiting.notify()
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._waiting:
+            self._waiting.notify()
 
     def _forget_unwanted(self) -> None:
-        if not self._listening.is_early:
+        if self._events and not self._listening.is_early:
             keeps_messages = self._is_iterated or not self._hears_messages()
             wanted = [
                 event
@@ -114,8 +124,10 @@ class Inbox:
         """Return the next event for the listeners, if there is one."""
         # Who listens to some messages may be about to listen to others.
         hears_all = self._listening.is_early and self._hears_messages()
-        heard = (it for it in self._events if hears_all or self._target.has_listener(it.type))
-        return next(heard, None)
+        for event in self._events:
+            if hears_all or self._target.has_listener(event.type):
+                return event
+        return None
 
     def _is_heard(self) -> bool:
         return self._listening.is_done and self._find_heard() is None
@@ -140,7 +152,7 @@ class Inbox:
     def listeners_rest(self, worker: greenlet) -> bool:
         """Let the reader go on. Return whether there is something to hear again by now."""
         self._forget_unwanted()
-        self._waiting.notify()
+        self._notify()
         return self._find_heard() is not None
 
     def contain(self, error: BaseException) -> None:
@@ -170,7 +182,7 @@ class Inbox:
             self._report_error(asker)
         else:
             self._events.remove(event)
-            self.look_soon()
+            self._notify()
         return event
 
     def wait_closed(self, asker: greenlet, deadline: float, failure: str) -> None:
