@@ -355,7 +355,10 @@ def test_a_sender_that_waits_is_released_when_the_client_leaves(served: Served) 
 
     served.prepare = prepare
     peer = served.connect()
-    gevent.sleep(0.2)
+    served.wait_for("open")
+    with gevent.Timeout(DEADLINE):
+        while not served.streams[0].buffered_amount:
+            gevent.sleep(0.005)
     peer.socket.close()
     assert done.wait(DEADLINE)
     served.wait_for("open", "close")

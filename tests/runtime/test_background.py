@@ -73,7 +73,6 @@ _LISTENERS = """
     thread.start()
     while not ws._inbox.messages and not ws._inbox.listening.worker:
         time.sleep(0.001)
-    time.sleep(0.05)
     assert heard == [], heard
     other = Client(sys.argv[2])
     other.on("message", lambda event: (heard.append("other"), other.close()))
@@ -431,11 +430,16 @@ _TIMEOUT_BESIDE_LISTENER = """
 
     ws = Client(sys.argv[1])
     other = Client(sys.argv[2])
-    ws.on("message", lambda event: (print("sleeps"), gevent.sleep(60)))
-    try:
-        other.wait_closed(timeout=1)
-    except TimeoutError as error:
-        print(error)
+    sleeping = []
+    ws.on("message", lambda event: (sleeping.append(True), print("sleeps"), gevent.sleep(60)))
+    said = None
+    while not said:
+        begun = bool(sleeping)
+        try:
+            other.wait_closed(timeout=0.2)
+        except TimeoutError as error:
+            said = begun and error
+    print(said)
     os._exit(0)
 """
 

@@ -55,7 +55,9 @@ def test_a_member_beats_once_and_never_before_its_deadline(heartbeat: Heartbeat)
     deadlines = [member.add(number / 50) for number, member in enumerate(members)]
     for member in members:
         wait_for(lambda member=member: member.beats, "it has beaten")
-    gevent.sleep(0.2)
+    last = Member(heartbeat)
+    last.add(0.2)
+    wait_for(lambda: last.beats, "there was time for another beat")
     for member, deadline in zip(members, deadlines, strict=True):
         (beat,) = member.beats
         assert beat >= deadline
@@ -130,11 +132,13 @@ def test_ten_thousand_deadlines_cost_one_timer(heartbeat: Heartbeat) -> None:
 def test_stop_forgets_everything(heartbeat: Heartbeat) -> None:
     loop = gevent.get_hub().loop
     before = loop.activecnt
-    member = Member(heartbeat)
+    member, other = Member(heartbeat), Member(heartbeat)
     member.add(0.01)
     heartbeat.stop()
     assert loop.activecnt == before
-    gevent.sleep(0.15)
+    # Whoever comes later has the heartbeat to itself.
+    other.add(0.01)
+    wait_for(lambda: other.beats, "the other has beaten")
     assert not member.beats
 
 

@@ -23,13 +23,15 @@ KEY = b"\x37\xfa\x21\x3d"
 # A key under which a payload looks as it is.
 ZERO_KEY = b"\0\0\0\0"
 
+# For each byte of a key: what it makes of each byte.
+_TABLES = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
+
 
 def xor(key: bytes, data: bytes) -> bytes:
     """Mask or unmask, each byte by itself (RFC 6455, 5.3)."""
     masked = bytearray(data)
-    for place in range(4):
-        table = bytes(byte ^ key[place] for byte in range(256))
-        masked[place::4] = masked[place::4].translate(table)
+    for place, byte in enumerate(key):
+        masked[place::4] = masked[place::4].translate(_TABLES[byte])
     return bytes(masked)
 
 

@@ -84,19 +84,21 @@ def test_a_thread_can_send_ping_and_close(connect: Serving, own_hub: bool) -> No
 
 def test_a_thread_can_receive_and_wait_for_the_end(connect: Serving, own_hub: bool) -> None:
     ws, peer = connect()
+    waits = threading.Event()
 
     def work() -> tuple[list[str | bytes], int]:
         with pytest.raises(TimeoutError):
             ws.receive(0.02)
         with pytest.raises(TimeoutError):
             ws.wait_closed(0.02)
+        waits.set()
         messages = list(ws)
         with pytest.raises(ConnectionClosed):
             ws.receive()
         return messages, ws.wait_closed().code
 
     thread = Thread(work, own_hub)
-    gevent.sleep(0.1)
+    wait_for(waits.is_set, "nothing has come in time")
     peer.send(text("a"))
     gevent.sleep(0)
     peer.send(text("b") + serving.close(1001))
@@ -127,21 +129,19 @@ def test_a_thread_waits_for_a_slow_peer_and_nothing_else_does(
 
 def test_the_greenlets_of_a_thread_go_on_while_one_of_them_receives(connect: Serving) -> None:
     ws, peer = connect()
+    goes_on = threading.Event()
 
-    def work() -> tuple[str | bytes, int]:
+    def work() -> str | bytes:
         receiver = gevent.spawn(ws.receive, DEADLINE)
-        turns = 0
-        while not receiver.ready():
+        for _ in range(3):
             gevent.sleep(0.001)
-            turns += 1
-        return receiver.get(), turns
+        goes_on.set()
+        return receiver.get()
 
     thread = Thread(work, own_hub=True)
-    gevent.sleep(0.1)
+    wait_for(goes_on.is_set, "the other greenlet has had its turns")
     peer.send(text("a"))
-    message, turns = thread.result()
-    assert message == "a"
-    assert turns > 1
+    assert thread.result() == "a"
 
 
 def test_a_receive_that_is_interrupted_in_another_thread_loses_nothing(connect: Serving) -> None:
@@ -158,7 +158,7 @@ def test_a_receive_that_is_interrupted_in_another_thread_loses_nothing(connect: 
 
 def test_a_message_that_comes_as_its_receiver_is_killed_is_not_lost(connect: Serving) -> None:
     ws, peer = connect()
-    waits = threading.Event()
+    waits, has_come = threading.Event(), threading.Event()
 
     def work() -> None:
         receiver = gevent.spawn(ws.receive)
@@ -166,12 +166,15 @@ def test_a_message_that_comes_as_its_receiver_is_killed_is_not_lost(connect: Ser
             gevent.sleep(0.001)
         waits.set()
         # The message comes now, but nothing of this thread runs before the kill.
-        time.sleep(0.3)
+        assert has_come.wait(DEADLINE)
         receiver.kill()
 
     thread = Thread(work, own_hub=True)
     wait_for(waits.is_set, "it waits")
-    peer.send(text("not lost"))
+    peer.send(text("not lost") + frame(PING))
+    # The hub has done with the message when it answers what comes behind it.
+    assert peer.read_frame() == (PONG, b"")
+    has_come.set()
     thread.result()
     assert ws.receive(2) == "not lost"
 

@@ -110,8 +110,9 @@ def test_a_peer_that_never_reads_is_dropped(connect: Serving) -> None:
 
 
 def test_a_peer_that_reads_slowly_is_kept(connect: Serving) -> None:
-    # It can't answer a ping before it has read what was sent before that.
-    ws, peer = connect(ping=0.1, ping_timeout=0.5, max_backlog=2**16)
+    # It can't answer a ping before it has read what was sent before that, which takes it longer
+    # than the timeout.
+    ws, peer = connect(ping=0.1, ping_timeout=1.5, max_backlog=2**16)
     length = 2**21
     sender = gevent.spawn(ws.send, bytes(length))
     received = 0
@@ -119,7 +120,7 @@ def test_a_peer_that_reads_slowly_is_kept(connect: Serving) -> None:
         data = peer.socket.recv(2**14)
         assert data, f"dropped after {received} bytes"
         received += len(data)
-        gevent.sleep(0.01 if ws.buffered_amount else 0)
+        gevent.sleep(0.03 if ws.buffered_amount else 0)
     sender.get(timeout=DEADLINE)
     assert ws.ready_state is ReadyState.OPEN
 

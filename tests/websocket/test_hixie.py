@@ -170,8 +170,10 @@ def test_one_broadcast_reaches_all_versions(connect: Serving) -> None:
 
 
 def test_silence_is_no_fault_where_there_are_no_pings(connect: Serving, version: str) -> None:
-    _, client = open_both(connect, version, echo, ping=0.05, ping_timeout=0.05)
-    gevent.sleep(0.6)
+    _, client = open_both(connect, version, echo, ping=0.1, ping_timeout=0.1)
+    # Another connection tells how often the first could have been pinged.
+    _, clock = connect(ping=0.1, ping_timeout=None)
+    clock.read_frames(5)
     client.send(text("still here"))
     assert client.read_text() == "still here"
 
