@@ -172,8 +172,7 @@ class WaitingThread:
                 here.parent = self._first_greenlet()
             else:
                 hub = get_hub()
-                hub.parent = here.parent
-                here.parent = hub
+                hub.parent, here.parent = here.parent, hub  # type: ignore[assignment]
 
     def _first_greenlet(self) -> greenlet:
         """Return the greenlet that the thread began with, if it waits, else another."""

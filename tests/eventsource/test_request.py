@@ -134,11 +134,11 @@ def test_a_redirect_to_a_url_that_means_two_things_is_not_followed() -> None:
 
         def resolve_redirects(self, response: Any, request: Any, *_: Any, **__: Any) -> Any:
             following = request.copy()
-            following.url = "http://\uff11\uff12\uff17.0.0.1/"
+            following.url = "http://b\u00fccher.example/"
             yield following
 
     error = error_of(redirect("/"), session=Session())
-    assert str(error) == "a redirect to no URL: http://\uff11\uff12\uff17.0.0.1/"
+    assert str(error) == "a redirect to no URL: http://b\u00fccher.example/"
 
 
 def test_nothing_leads_away_from_https(certificates: Certificates) -> None:
@@ -149,9 +149,11 @@ def test_nothing_leads_away_from_https(certificates: Certificates) -> None:
     secure = context_of(certificates.cert, certificates.key)
     with contextmanager(serve)(app, ssl_context=secure) as port:
         url = f"https://localhost:{port}/"
-        with request_for(url, verify=certificates.ca) as request:
-            with pytest.raises(EventStreamError, match="away from https"):
-                request.send("")
+        with (
+            request_for(url, verify=certificates.ca) as request,
+            pytest.raises(EventStreamError, match="away from https"),
+        ):
+            request.send("")
 
 
 def test_a_redirect_has_to_say_where_to() -> None:
@@ -160,9 +162,12 @@ def test_a_redirect_has_to_say_where_to() -> None:
 
 
 def test_a_response_that_does_not_come_in_time_is_not_waited_for() -> None:
-    with Script([1000]) as server, request_for(server.url, connect_timeout=0.05) as request:
-        with pytest.raises(EventStreamLost, match=r"^no response within 0\.05 seconds$"):
-            request.send("")
+    with (
+        Script([1000]) as server,
+        request_for(server.url, connect_timeout=0.05) as request,
+        pytest.raises(EventStreamLost, match=r"^no response within 0\.05 seconds$"),
+    ):
+        request.send("")
 
 
 def test_a_timeout_of_the_callers_is_the_callers() -> None:
