@@ -13,7 +13,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 import faye_ws.driver.prepared
-from faye_ws import ReadyState, WebSocket, broadcast
+from faye_ws import EventSource, ReadyState, WebSocket, broadcast
 from faye_ws.extensions import PermessageDeflate, deflate
 from support import serving
 from support.serving import DEADLINE, KERNEL_BUFFER, TEXT, Peer, Serving, handshake, wait_for
@@ -332,3 +332,14 @@ def test_an_extension_that_fails_costs_its_connection_only(
     assert broadcast([broken, ws], LINE) == 1
     assert peer.read_text() == LINE
     assert broken_peer.read_close() == (1010, "permessage-deflate: no luck")
+
+
+def test_an_event_stream_gets_an_event_and_nothing_binary() -> None:
+    source = EventSource({"REQUEST_METHOD": "GET"}, ping=None, retry=None)
+    assert broadcast([source], "news", event="tick", id=7) == 1
+    with pytest.raises(TypeError, match="can't carry binary"):
+        broadcast([source], b"news")
+    source.close()
+    body = source({"REQUEST_METHOD": "GET"}, lambda status, headers: None)
+    assert b"event: tick\nid: 7\ndata: news\n\n" in b"".join(body)
+    assert broadcast([source], "too late") == 0

@@ -147,8 +147,7 @@ class EventHistory:
         self._bytes += len(chunk)
         while len(self._chunks) > self._max_events or self._bytes > self._max_bytes:
             self._bytes -= len(self._chunks.popleft())
-            if len(self._known) > len(self._chunks) + 1:
-                del self._offsets[self._known.popleft()]
+            del self._offsets[self._known.popleft()]
         return name
 
     def publish(self, data: str, event: str | None = None, id: str | int | None = None) -> str:
@@ -246,11 +245,12 @@ def _check_id(name: str, value: str) -> str:
 _histories: weakref.WeakSet[EventHistory] = weakref.WeakSet()
 
 
-def _begin_anew_after_fork() -> None:
+def begin_anew_after_fork() -> None:
+    """Let all histories of a child be empty, and have another epoch."""
     # What parent and child go on to publish are different events, which need different IDs.
     # A thread of the parent may have held the lock, with the rest half changed.
     for history in list(_histories):
         history._begin(_make_epoch(), 0)
 
 
-os.register_at_fork(after_in_child=_begin_anew_after_fork)
+os.register_at_fork(after_in_child=begin_anew_after_fork)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faye_ws.cli.text import format_message, make_harmless, paint
+from faye_ws.cli.text import format_message, make_harmless, make_line, paint
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,7 @@ def test_colours_are_used_when_they_are_wanted() -> None:
     assert paint("x", "note", False) == "x"
     assert paint("x", "note", True).startswith("\x1b[")
     assert paint("x", "note", True).endswith("x\x1b[0m")
+
+
+def test_a_sentence_has_one_line() -> None:
+    assert make_line("a\nb\x1b") == "a\\nb\\x1b"

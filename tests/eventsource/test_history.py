@@ -20,6 +20,9 @@ import gevent
 import pytest
 
 from faye_ws import EventHistory, EventSource
+from faye_ws.eventsource.history import begin_anew_after_fork
+from support import native
+from support.serving import wait_for
 
 DEADLINE = 10.0
 EVENT = re.compile(r"(?:event: tick\n)?id: (.*)\n(?:data: (.*)\n)?")
@@ -338,3 +341,47 @@ def test_after_a_fork_each_child_has_an_empty_history_with_an_epoch_of_its_own(
         assert (length, name) == ("0", f"{epoch}-1")
     if options:
         assert parent == ["given", "given-1"]
+
+
+def test_a_child_begins_anew_whatever_its_parent_had() -> None:
+    history = EventHistory(epoch="E", offset=5)
+    history.append("a")
+    begin_anew_after_fork()
+    assert len(history) == 0
+    assert history.append("b") == f"{history.epoch}-1"
+    assert history.epoch != "E"
+
+
+def test_an_event_is_not_appended_in_the_middle_of_another() -> None:
+    history = EventHistory()
+
+    class Name:
+        def __str__(self) -> str:
+            return history.append("within")
+
+    with pytest.raises(RuntimeError, match="in the middle of another"):
+        history.append("without", id=Name())  # type: ignore[arg-type]
+    history.append("afterwards")
+    assert len(history) == 1
+
+
+def test_a_stream_whose_thread_was_too_busy_is_closed_once() -> None:
+    history = EventHistory(max_events=1)
+    go_on = threading.Event()
+    readers: list[Reader] = []
+
+    def serve() -> None:
+        gevent.get_hub()
+        readers.append(Reader())
+        history.subscribe(readers[0].source)
+        go_on.wait(DEADLINE)
+        gevent.sleep(0)
+        gevent.sleep(0)
+
+    thread = native.start(serve)
+    wait_for(lambda: readers, "it is subscribed")
+    for number in range(3):
+        history.publish(f"event {number}")
+    go_on.set()
+    thread.join(DEADLINE)
+    assert readers[0].source.ready_state is EventSource.CLOSED
