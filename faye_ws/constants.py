@@ -1,7 +1,4 @@
-"""The numbers and names of RFC 6455 that travel on the wire, and the limits of this library.
-
-Nothing here has behaviour; everything else may import it.
-"""
+"""The numbers and names of the protocols, and the limits of this library."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ HANDSHAKE_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # RFC 6455, 4.4: the only version of the final protocol.
 PROTOCOL_VERSION = "13"
 
-# What the versions are called: the final protocol, and the drafts that browsers shipped with
-# a handshake of their own.
+# The names of the versions: the final protocol, and the two drafts before it that browsers
+# shipped with handshakes of their own.
 HYBI_13 = "hybi-13"
 HIXIE_76 = "hixie-76"
 HIXIE_75 = "hixie-75"
@@ -39,29 +36,29 @@ LENGTH_BITS = 0x7F
 
 # RFC 6455, 5.5: "All control frames MUST have a payload length of 125 bytes or less".
 MAX_CONTROL_PAYLOAD = 125
-# What is left of it beside the two bytes of the status code (5.5.1).
+# A close frame also has the two bytes of the status code (5.5.1).
 MAX_CLOSE_REASON = MAX_CONTROL_PAYLOAD - 2
 
-# Largest frame and message that are accepted, in bytes; the same as faye-websocket's.
+# The largest frame and message that is accepted, in bytes, as in faye-websocket.
 DEFAULT_MAX_LENGTH = 2**26 - 1
-# Bytes of a request or response head, and header fields in it; Apache and Node have
-# limits of the same order (8 KiB a line and 100 fields; 16 KiB and 2,000 fields).
+# The largest head of a request or response, in bytes, and its header fields. Apache has 8 KiB
+# for a line and 100 fields, Node 16 KiB and 2,000 fields.
 MAX_HEAD_LENGTH = 16 * 1024
 MAX_HEADER_FIELDS = 100
-# Interim responses (1xx) before the final one, which together have no more bytes than a
-# head; Go's net/http passes over 5.
+# Interim responses (1xx) before the final one, which together may be as long as one head.
+# Go's net/http allows 5.
 MAX_INTERIM_RESPONSES = 16
-# Bytes that may wait for a peer that does not read before `send` waits.
+# `send` waits while more bytes than this wait for a peer that does not read.
 DEFAULT_MAX_BACKLOG = 2**20
-# Seconds for names, TCP, TLS and the opening handshake together, as in websockets.
+# Seconds for the name, TCP, TLS and the opening handshake together, as in websockets.
 DEFAULT_CONNECT_TIMEOUT = 10.0
 # Seconds the closing handshake may take, as in ws (Node).
 DEFAULT_CLOSE_TIMEOUT = 30.0
 # Seconds a peer may stay silent after a ping, as in websockets.
 DEFAULT_PING_TIMEOUT = 20.0
-# Seconds in which a peer must take something of what waits for it, as in nginx.
+# Seconds within which a peer must accept some of the bytes that wait for it, as in nginx.
 DEFAULT_SEND_TIMEOUT = 60.0
-# The deadline of what has none.
+# The deadline of something without a deadline.
 NEVER = float("inf")
 
 
@@ -97,7 +94,7 @@ class CloseCode(IntEnum):
 
 
 class ReadyState(IntEnum):
-    """The life of a connection (WHATWG WebSockets, readyState)."""
+    """The states of a connection (WHATWG WebSockets, readyState)."""
 
     CONNECTING = 0
     OPEN = 1

@@ -1,8 +1,8 @@
-"""Every exception of this library, each with the code or status that it stands for.
+"""The exceptions of this library, with their close codes or HTTP statuses.
 
-A peer's fault is never raised at the application: it becomes events, and a
-`ConnectionClosed` where the application waits. What is raised at once is the caller's
-own fault (`ValueError`, `TypeError`) or the server's (`UnsupportedServer`).
+An error of the peer becomes events, and a `ConnectionClosed` where the application waits; it
+is not raised otherwise. Raised at once are errors of the caller (`ValueError`, `TypeError`)
+and of the server (`UnsupportedServer`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from .constants import CloseCode
 
 
 class WebSocketError(Exception):
-    """The root of this library's exceptions."""
+    """The base class of this library's exceptions."""
 
 
 class ProtocolError(WebSocketError):
-    """The peer broke RFC 6455: the connection is failed with `code` (7.1.7)."""
+    """The peer violated RFC 6455: the connection is failed with `code` (7.1.7)."""
 
     code = CloseCode.PROTOCOL_ERROR
 
@@ -35,13 +35,13 @@ class MessageTooBig(ProtocolError):
 
 
 class ExtensionError(ProtocolError):
-    """An extension can make nothing of a message (RFC 6455, 9)."""
+    """An extension can't process a message (RFC 6455, 9)."""
 
     code = CloseCode.MANDATORY_EXTENSION
 
 
 class HandshakeError(WebSocketError):
-    """An opening handshake that is refused; `status` is the HTTP status that says so."""
+    """An opening handshake is refused; `status` is the HTTP status of the response."""
 
     status = 400
 
@@ -53,7 +53,7 @@ class OriginNotAllowed(HandshakeError):
 
 
 class UnsupportedVersion(HandshakeError):
-    """A version of the protocol that is not spoken here (RFC 6455, 4.4)."""
+    """A version of the protocol that is not supported (RFC 6455, 4.4)."""
 
     status = 426
 
@@ -65,12 +65,14 @@ class HeadTooLarge(HandshakeError):
 
 
 class ConnectionFailed(HandshakeError):
-    """A client can't reach the server, or hears nothing from it; `__cause__` may say why."""
+    """A client can't reach the server, or gets no answer; `__cause__` may tell why."""
 
 
 class InvalidStatus(HandshakeError):
-    """The server, or a proxy, has answered a client with another status than the one that
-    opens the connection: `status`. `body` is how its response begins."""
+    """The server, or a proxy, answered with a `status` that does not open the connection.
+
+    `body` is the beginning of the response's body.
+    """
 
     def __init__(self, message: str, status: int, body: bytes) -> None:
         super().__init__(message)
@@ -79,11 +81,11 @@ class InvalidStatus(HandshakeError):
 
 
 class ConnectionClosed(WebSocketError, ConnectionError):
-    """The connection is closed, so no message can come.
+    """The connection is closed, so no message can be received.
 
     `code` and `reason` are those of the close event (RFC 6455, 7.1.5 and 7.1.6);
-    `was_clean` tells whether the closing handshake was completed. To a WSGI server it is a
-    client that has hung up: the `errno` is `EPIPE`.
+    `was_clean` tells whether the closing handshake was completed. `errno` is `EPIPE`, by which
+    WSGI servers recognize a client that has hung up.
     """
 
     def __init__(self, code: int, reason: str, was_clean: bool) -> None:
@@ -93,14 +95,14 @@ class ConnectionClosed(WebSocketError, ConnectionError):
         self.was_clean = was_clean
 
     def __str__(self) -> str:
-        said = f"{int(self.code)} {self.reason}".strip()
-        return f"the connection is closed ({said})"
+        code_and_reason = f"{int(self.code)} {self.reason}".strip()
+        return f"the connection is closed ({code_and_reason})"
 
 
 class EventStreamError(WebSocketError):
-    """An event stream has ended, and will not begin again by itself (WHATWG HTML, 9.2.3).
+    """An event stream has ended for good (WHATWG HTML, 9.2.3).
 
-    `status` is that of the response that says so, or None.
+    `status` is that of the response which ended it, or None.
     """
 
     def __init__(self, message: str, status: int | None) -> None:
@@ -109,8 +111,8 @@ class EventStreamError(WebSocketError):
 
 
 class EventStreamLost(WebSocketError):
-    """The connection of an event stream is lost; another one will be made."""
+    """The connection of an event stream is lost; the client will reconnect."""
 
 
 class UnsupportedServer(WebSocketError, RuntimeError):
-    """The WSGI server keeps its socket where it can't be reached."""
+    """The WSGI server does not expose its socket."""

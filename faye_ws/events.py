@@ -41,8 +41,8 @@ class MessageEvent(Event):
 class StreamMessageEvent(MessageEvent):
     """An event of an event stream (WHATWG HTML, 9.2.6).
 
-    `last_event_id` is the ID of the last event that had one, up to this; `origin` that of
-    the server, such as `https://example.com`.
+    `last_event_id` is the ID of this event, or of the last one before it that had an ID;
+    `origin` is the server's, such as `https://example.com`.
     """
 
     __slots__ = ("last_event_id", "origin")
@@ -59,7 +59,7 @@ class StreamMessageEvent(MessageEvent):
 
 
 class ErrorEvent(Event):
-    """Something went wrong: `message` says what, `error` is the exception."""
+    """Something went wrong: `error` is the exception, `message` its text."""
 
     __slots__ = ("error",)
 
@@ -69,7 +69,7 @@ class ErrorEvent(Event):
 
     @property
     def message(self) -> str:
-        """What went wrong, as a sentence."""
+        """The text of the exception."""
         return str(self.error)
 
 
@@ -99,15 +99,15 @@ class _Kind(Enum):
 
 
 class EventTarget:
-    """Something to listen to.
+    """Something that dispatches events to listeners.
 
-    As in the DOM, a listener is added once for each type of event however often it is
-    added, listeners are called in the order they were added, and one that is added while
-    an event is dispatched waits for the next. One that raises does not keep the others
-    from being called.
+    As in the DOM, adding a listener again for the same type has no effect, listeners are
+    called in the order in which they were added, and one that is added while an event is
+    dispatched is called from the next event on. If a listener raises, the others are still
+    called.
     """
 
-    # Immutable, so that it can change while an event is dispatched.
+    # A tuple, so that an event can be dispatched while listeners are added and removed.
     __slots__ = ("_listeners",)
 
     event_types: frozenset[str]
@@ -120,11 +120,11 @@ class EventTarget:
     @overload
     def on(self, type: str, listener: _L) -> _L: ...
     def on(self, type: str, listener: Listener | None = None) -> Any:
-        """Call `listener` with every event of a type; without it, decorate one.
+        """Call `listener` with every event of a type. Without it, return a decorator.
 
         Raises:
             ValueError: there are no events of this type.
-            TypeError: the listener can't be called.
+            TypeError: the listener is not callable, or is a coroutine function.
         """
         return self._add_or_decorate(type, listener, _Kind.ALWAYS)
 
@@ -133,7 +133,7 @@ class EventTarget:
     @overload
     def once(self, type: str, listener: _L) -> _L: ...
     def once(self, type: str, listener: Listener | None = None) -> Any:
-        """Call `listener` with the next event of a type only; otherwise as `on`."""
+        """Do as `on`, but call the listener with the next event only."""
         return self._add_or_decorate(type, listener, _Kind.ONCE)
 
     def off(self, type: str, listener: Listener) -> None:
@@ -152,7 +152,7 @@ class EventTarget:
         self._add_or_decorate(type, listener, _Kind.ONCE if once else _Kind.ALWAYS)
 
     def remove_event_listener(self, type: str, listener: Listener) -> None:
-        """Remove a listener, if it is there (DOM, 2.7)."""
+        """Remove a listener, if it was added (DOM, 2.7)."""
         self.off(type, listener)
 
     def dispatch_event(self, event: Event) -> None:
@@ -198,7 +198,7 @@ class EventTarget:
         if not callable(listener):
             raise TypeError(f"a listener must be callable, not {listener!r}")
         if iscoroutinefunction(listener):
-            # It would be called, and nothing would happen.
+            # A call would only make a coroutine that nobody awaits.
             raise TypeError(f"a listener can't be a coroutine function: {listener!r}")
         known = ((type, listener, _Kind.ALWAYS), (type, listener, _Kind.ONCE))
         if not any(entry in known for entry in self._listeners):
@@ -228,7 +228,7 @@ class EventTarget:
         others = list(self._listeners)
         place = len(others)
         if old is not None:
-            # As in the DOM, a new value takes the place of the old one in the order.
+            # As in the DOM, a new value keeps the place of the old one in the order.
             place = others.index((type, old, _Kind.ATTRIBUTE))
             del others[place]
         if listener is not None:
@@ -237,7 +237,7 @@ class EventTarget:
 
 
 class event_handler:
-    """The attribute `onfoo` of an event target: one listener that can be replaced."""
+    """An attribute such as `onmessage` of an event target: one listener, which can be replaced."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._type = name.removeprefix("on")

@@ -1,10 +1,12 @@
-"""Lets `requests` wait in the calling greenlet only, in a program that is not monkey-patched.
+"""An adapter for `requests` that waits in the calling greenlet only.
 
-Its connections get a socket of gevent's, TLS in memory above it, and the SOCKS of this
-library; all else stays as it is.
+The program need not be monkey-patched: connections get a socket of gevent's, TLS in memory
+above it, and the SOCKS client of this library.
 
-Invariants: whatever a peer sends, the hub has its turn between two reads; a connection shows
-a certificate only if it was made for that; nothing stays open after `close`.
+Invariants:
+- The hub runs between two reads, whatever the peer sends.
+- A connection presents only the certificate that it was made with.
+- Nothing is left open after `close`.
 """
 
 from __future__ import annotations
@@ -18,9 +20,8 @@ from typing import Any
 import gevent.socket
 import gevent.ssl
 
-from ..connecting.connector import connect_tcp, find_address, open_tunnel
+from ..connecting.connector import connect_tcp, make_socks_tunnel, open_tunnel
 from ..connecting.proxies import Proxy, parse_proxy
-from ..connecting.socks import SocksTunnel
 from ..constants import MAX_HEAD_LENGTH
 from ..errors import HandshakeError
 from ..runtime.sockets import keep_from_children
@@ -38,20 +39,20 @@ except ImportError:  # pragma: no cover - tests need what the client needs
 else:
     IS_INSTALLED = True
 
-# Interim responses before the final one; Go's net/http takes five.
+# Interim responses before the final one; Go's net/http allows 5.
 _MAX_INTERIM = 8
-# Bytes that the body of any answer but 200 may have to be left to who may want to read it.
+# The longest body, in bytes, of a response with another status than 200 that may be read.
 _MAX_REFUSAL = 2**16
 # RFC 9110, 15.2.2.
 _SWITCHING_PROTOCOLS = 101
-_BLANK = (b"\r\n", b"\n", b"")
+_BLANK_LINES = (b"\r\n", b"\n", b"")
 
 
 class _Socket(gevent.socket.socket):
-    """Waits before each read, also if something is there: so the hub has its turn.
+    """A gevent socket that lets the hub run before each read, even if data is there.
 
-    gevent's own waits only if nothing is there. A peer that sends faster than we read would
-    keep everything else from running, timeouts too.
+    gevent's own waits only if there is no data: a peer that sends faster than we read would
+    keep everything else from running, even timeouts.
     """
 
     def recv(self, *args: Any) -> bytes:
@@ -66,48 +67,48 @@ class _Socket(gevent.socket.socket):
 
 
 class _HeadLines:
-    """The lines of a file up to the end of a head, before which the file must not end."""
+    """The lines of a response's heads, bounded. The file must not end before the head does."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        # Interim responses have as much room each.
-        self._left = MAX_HEAD_LENGTH * (_MAX_INTERIM + 1)
+        # How many bytes may still be read: a head for each interim response, and the final one.
+        self._remaining = MAX_HEAD_LENGTH * (_MAX_INTERIM + 1)
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self._file.readline(min(limit, MAX_HEAD_LENGTH + 1))
         if not line:
             raise HTTPException("the connection ended before the head of the response")
-        self._left -= len(line)
-        if self._left < 0 or len(line) > MAX_HEAD_LENGTH:
+        self._remaining -= len(line)
+        if self._remaining < 0 or len(line) > MAX_HEAD_LENGTH:
             raise HTTPException(f"a head of more than {MAX_HEAD_LENGTH} bytes")
         return line
 
     def begin_final_head(self) -> None:
-        self._left = MAX_HEAD_LENGTH
+        self._remaining = MAX_HEAD_LENGTH
 
     def close(self) -> None:
         self._file.close()
 
 
 class _Response(HTTPResponse):
-    """Passes over interim responses, all of them, but not over any number."""
+    """A response that may follow any interim responses, up to a number of them."""
 
     def begin(self) -> None:
-        # To `http.client`, a head that is cut off is one with fewer fields.
+        # `http.client` takes a head that is cut off for one with fewer fields.
         file = self.fp
         lines: Any = _HeadLines(file)
         self.fp = lines
         try:
             super().begin()
         finally:
-            # If it is no head, http.client has closed and forgotten it.
+            # If the head is malformed, http.client has closed the file and dropped it.
             if self.fp is lines:
                 self.fp = file
 
     def _read_status(self) -> tuple[str, int, str]:
         # RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses received
         # prior to a final response, even if the client does not expect one." `http.client`
-        # knows only 100, and any number of it.
+        # skips only those with status 100, and any number of them.
         for _ in range(_MAX_INTERIM + 1):
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 100 <= status < 200 or status == _SWITCHING_PROTOCOLS:
@@ -121,21 +122,21 @@ class _Response(HTTPResponse):
         self._skip_fields("a trailer")
 
     def _skip_fields(self, where: str) -> None:
-        left = MAX_HEAD_LENGTH
-        while (line := self.fp.readline(left + 1)) not in _BLANK:
-            left -= len(line)
-            if left < 0:
+        remaining = MAX_HEAD_LENGTH
+        while (line := self.fp.readline(remaining + 1)) not in _BLANK_LINES:
+            remaining -= len(line)
+            if remaining < 0:
                 raise HTTPException(f"{where} of more than {MAX_HEAD_LENGTH} bytes")
 
 
 if IS_INSTALLED:  # pragma: no branch - tests need what the client needs
 
     class _TLSSocket(SSLTransport):
-        """TLS over a socket, which another one may be over."""
+        """TLS over a socket, or over another `_TLSSocket`."""
 
         @property
         def _io_refs(self) -> int:
-            # How many files are made of a socket, which closes with the last of them.
+            # The number of files made from a socket, which closes with the last of them.
             count: int = self.socket._io_refs  # type: ignore[attr-defined]
             return count
 
@@ -144,11 +145,10 @@ if IS_INSTALLED:  # pragma: no branch - tests need what the client needs
             self.socket._io_refs = count  # type: ignore[attr-defined]
 
     class _Context(gevent.ssl.SSLContext):
-        """Does TLS in memory, so that reading is that of the socket below.
+        """A context that does TLS in memory, so that the socket below does the reading.
 
-        It derives from gevent's, since those that were made before a program is
-        monkey-patched can't be set any more afterwards: they look for their class under a
-        name that now means another.
+        It derives from gevent's. Setting an attribute of the standard one fails once the
+        program has been monkey-patched: its setters look up `ssl.SSLContext` by name.
         """
 
         def wrap_socket(  # type: ignore[override]
@@ -157,7 +157,7 @@ if IS_INSTALLED:  # pragma: no branch - tests need what the client needs
             return _TLSSocket(sock, self, server_hostname)
 
     class _Connection(HTTPConnection):
-        """A connection of `requests`, perhaps through a SOCKS proxy."""
+        """A connection of `requests`, through a SOCKS proxy if there is one."""
 
         response_class = _Response
 
@@ -170,8 +170,8 @@ if IS_INSTALLED:  # pragma: no branch - tests need what the client needs
             try:
                 host.encode("idna")
             except UnicodeError:
-                said = f"{host!r}: a label is empty or too long"
-                raise LocationParseError(said) from None
+                problem = f"{host!r}: a label is empty or too long"
+                raise LocationParseError(problem) from None
             try:
                 sock = self._connect(host)
             except (OSError, HandshakeError) as error:
@@ -184,29 +184,27 @@ if IS_INSTALLED:  # pragma: no branch - tests need what the client needs
         def _connect(self, host: str) -> _Socket:
             proxy = self._socks
             if proxy is None:
-                return _take(connect_tcp(host, self.port, self.source_address))
-            if proxy.scheme == "socks5":
-                host = find_address(host)
-            tunnel = SocksTunnel(host, self.port, proxy.username, proxy.password)
+                return _to_gevent(connect_tcp(host, self.port, self.source_address))
+            tunnel = make_socks_tunnel(proxy, host, self.port)
             sock = connect_tcp(proxy.host, proxy.port, self.source_address)
             try:
                 open_tunnel(sock, tunnel)
             except BaseException:
                 sock.close()
                 raise
-            return _take(sock)
+            return _to_gevent(sock)
 
     class _TLSConnection(_Connection, HTTPSConnection):
-        """The same with TLS, and TLS within it through a proxy that speaks TLS itself."""
+        """The same with TLS, which may be within the TLS of a proxy."""
 
         def connect(self) -> None:
-            # One for each: a context keeps the certificate that it has been given, and would
-            # show it to the next server, too.
+            # Each connection has its own context: a context that was given a certificate
+            # would present it to the next server, too.
             self.ssl_context = _make_context()
             super().connect()
 
         def _connect_tls_proxy(self, hostname: str, sock: Any) -> Any:
-            # With a context of its own, nothing of the pool's counts: here it does.
+            # urllib3 ignores the pool's settings for a proxy with a context of its own.
             context = _make_context()
             context.verify_mode = resolve_cert_reqs(self.cert_reqs)
             if self.ca_certs or self.ca_cert_dir:
@@ -216,10 +214,10 @@ if IS_INSTALLED:  # pragma: no branch - tests need what the client needs
             return super()._connect_tls_proxy(hostname, sock)
 
     class CooperativeAdapter(HTTPAdapter):
-        """An adapter whose connections are ours.
+        """An adapter with connections of ours.
 
-        It never tries again by itself: who uses it does, and urllib3 would stop the whole
-        thread in between, for as long as the server says.
+        It never retries. The caller does; and between two tries urllib3 would block the whole
+        thread, for as long as the server asks.
         """
 
         def __init__(self) -> None:
@@ -247,8 +245,8 @@ if IS_INSTALLED:  # pragma: no branch - tests need what the client needs
             response = super().send(*args, **kwargs)
             self._bodies.add(response.raw)
             if response.status_code != 200 and not _is_small(response):
-                # requests reads what comes with a redirect, and some kinds of authentication
-                # what comes with a refusal, to its end, which may never come.
+                # requests would read the body of a redirect to its end, and so do some kinds
+                # of authentication that of a 401. It may be endless.
                 response.raw.close()
             return response
 
@@ -259,14 +257,15 @@ if IS_INSTALLED:  # pragma: no branch - tests need what the client needs
             super().close()
 
 
-def _take(sock: Any) -> _Socket:
+def _to_gevent(sock: Any) -> _Socket:
+    """Move the descriptor of a plain socket to a `_Socket`."""
     ours = _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     keep_from_children(ours)
     return ours
 
 
 def _make_pools(socks: Proxy | None = None) -> dict[str, Any]:
-    """Return the classes of pools that make our connections, for urllib3."""
+    """Return the pool classes, by scheme, with which urllib3 makes our connections."""
 
     class Pool(HTTPConnectionPool):
         ConnectionCls = staticmethod(partial(_Connection, socks=socks))  # type: ignore[assignment]
@@ -284,9 +283,9 @@ def _is_small(response: Any) -> bool:
 
 
 def _make_context() -> Any:
-    """Return what urllib3 makes by itself.
+    """Return a context with the settings that urllib3 gives its own.
 
-    Whom to trust it sets later, for each connection; and it compares the host's name itself.
+    urllib3 later sets what each connection trusts, and checks the host name itself.
     """
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -4,12 +4,14 @@
 
 The ID of an event is an epoch and an offset: "0f8e6f2dbb9c4a15-7" is the seventh event of the
 history with that epoch. Another history (of another room or user, in another process, or before
-a restart) has another epoch, so its IDs are never taken for ours.
+a restart) has another epoch, so its IDs are never mistaken for ours.
 
-Invariants: what is replayed is without a gap, or it is said that there is one. A subscriber gets
-each event once and in order, whichever threads publish: its place moves on under the lock, in the
-thread of its stream, and what it has moved past is sent before that thread does anything else.
-Nothing is called with the lock held that could wait, or be the user's.
+Invariants:
+- Events are replayed without a gap, or the caller is told that there is one.
+- A subscriber gets each event once and in order, whichever threads publish: its place moves
+  under the lock, in the thread of its stream, and the events that it moved past are sent before
+  that thread does anything else.
+- While the lock is held, nothing is called that could wait, and no code of the user's.
 """
 
 from __future__ import annotations
@@ -28,46 +30,46 @@ from gevent.monkey import get_original
 from ..event_stream.format import check_field, format_event
 from .server import EventSource
 
-# That of the interpreter, even in a program that is monkey-patched: no greenlet is switched
-# while it is held. A signal handler or a finalizer that publishes must not wait for itself: it
-# hears of it.
+# The native lock, even in a monkey-patched program: no greenlet switches while it is held. It
+# is reentrant, so that a signal handler or finalizer which publishes in the middle of a call
+# gets an error instead of a deadlock.
 _make_lock: Callable[[], Any] = get_original("_thread", "RLock")
 
 
 class _Place(NamedTuple):
-    """How far a subscriber has come."""
+    """A subscriber's place in the history: the offset of the last event that it was sent."""
 
     offset: int
-    # What it is to be sent before the events that come after.
+    # Bytes to send before the next events.
     first: bytes = b""
 
 
 class EventHistory:
-    """A ring buffer of events, and the streams that are sent them.
+    """The last events of a stream, and its subscribers.
 
         history = EventHistory()
 
         def app(environ, start_response):
             es = EventSource(environ)
             if not history.subscribe(es):
-                es.send("", event="reset")      # it has missed more than we remember
+                es.send("", event="reset")      # it has missed events that are gone
             return es(environ, start_response)
 
         def publish(text):
             history.publish(text)
 
     Any greenlet and any thread may call its methods; none of them waits. After a fork the
-    child's is empty and has another epoch, whatever the parent's was.
+    child's history is empty and has a new, random epoch.
 
     Args:
-        max_events: how many events to remember.
-        max_bytes: how many bytes of them, as they are written.
-        epoch: what the IDs begin with. By default it is random; give one to go on with a
-            history that you have stored, and to no other history.
-        offset: the offset of the last event before those to come, in a stored history.
+        max_events: how many events to keep.
+        max_bytes: how many bytes of events to keep, as they are sent.
+        epoch: what the IDs begin with, by default random. Give one only to continue a history
+            that you have stored.
+        offset: the offset of the last event of a stored history.
 
     Raises:
-        TypeError, ValueError: an option is not what it should be.
+        TypeError, ValueError: an option is invalid.
     """
 
     def __init__(
@@ -91,14 +93,15 @@ class EventHistory:
         self._lock = _make_lock()
         self._is_appending = False
         self._epoch = epoch
-        # The offset of the last event. Those that are remembered are the last without a gap.
+        # The offset of the last event. `_chunks` are the last events, without a gap.
         self._last = offset
         self._chunks: deque[bytes] = deque()
         self._bytes = 0
-        # Of one event more the ID is known: who has seen it has missed nothing.
+        # The IDs of these events, and of the one before them: a client that has seen that one
+        # has missed none.
         self._known = deque([f"{epoch}-{offset}"])
         self._offsets = {self._known[0]: offset}
-        # Weakly: a stream that nobody has returned to a server is not kept.
+        # Weak, so that a stream that was never returned to a server is freed.
         self._places: weakref.WeakKeyDictionary[EventSource, _Place] = weakref.WeakKeyDictionary()
 
     def __len__(self) -> int:
@@ -106,23 +109,22 @@ class EventHistory:
 
     @property
     def epoch(self) -> str:
-        """What the IDs begin with that the history gives itself."""
+        """What the IDs begin with, except those given by the application."""
         return self._epoch
 
     def append(self, data: str, event: str | None = None, id: str | int | None = None) -> str:
-        """Remember an event without sending it, and return the ID to send it with.
+        """Keep an event without sending it, and return its ID.
 
-        Subscribers get it with the next that is published.
+        Subscribers get it with the next event that is published.
 
         Args:
-            data, event: as of `EventSource.send`.
-            id: its ID, which must be new; by default the epoch and the offset of the event.
-                One of your own is taken as it is: it must be unique among all histories
-                that a client may come back to, and across restarts, as a key of a
-                database is and a count that begins at 1 is not.
+            data, event: as in `EventSource.send`.
+            id: the ID, by default the epoch and the offset of the event. An ID of your own must
+                be unique among all histories that a client may come back to, and across
+                restarts: a key of a database is, a count that begins at 1 is not.
 
         Raises:
-            TypeError, ValueError: it is no event, or there is one with this ID.
+            TypeError, ValueError: the event is invalid, or there is one with this ID.
             RuntimeError: called in the middle of another call, as by a signal handler.
         """
         with self._lock:
@@ -151,15 +153,15 @@ class EventHistory:
         return name
 
     def publish(self, data: str, event: str | None = None, id: str | int | None = None) -> str:
-        """Remember an event, send it to all subscribers, and return its ID.
+        """Keep an event, send it to all subscribers, and return its ID.
 
         As in a broadcast, a client for which more than `max_backlog` bytes wait is dropped.
 
         Args:
-            data, event, id: as of `append`.
+            data, event, id: as in `append`.
 
         Raises:
-            TypeError, ValueError: as of `append`; then nothing is sent.
+            TypeError, ValueError: as in `append`; then nothing is sent.
         """
         name = self.append(data, event, id)
         with self._lock:
@@ -171,15 +173,14 @@ class EventHistory:
         return name
 
     def subscribe(self, source: EventSource) -> bool:
-        """Send the events that came after the last that a client has seen, and all that will.
+        """Send the events after the last that a client has seen, and all later ones.
 
-        A client that has seen none, or missed some, is told the ID of the last event, so that
-        it misses nothing from here on, even if the connection is lost before the next.
+        A client without an ID, or with one that is unknown, is sent the ID of the last event:
+        so it misses nothing from here on, even if the connection is lost before the next.
 
         Returns:
-            True if it has missed nothing now. False if it has, or if its ID is none of ours:
-            then it gets what will come. A client that comes for the first time has missed
-            nothing.
+            False if the client has an ID that is too old or not of this history: it has missed
+            events, and gets only later ones. True otherwise, also for a new client.
         """
         seen = source.last_event_id
         with self._lock:
@@ -192,15 +193,15 @@ class EventHistory:
         return offset is not None or not seen
 
     def replay(self, source: EventSource) -> bool:
-        """Send the events that came after the last that a client has seen, and no more.
+        """Send the events after the last that a client has seen, and no later ones.
 
-        For streams that get later events in another way. In the thread of the stream nothing
-        comes between this and the next statement that does not wait; with publishers in
-        other threads only `subscribe` leaves no gap.
+        For streams that get later events in another way. There is no gap if the stream starts
+        to get them before its greenlet waits again, and all publishers are in the same thread;
+        with publishers in other threads use `subscribe`.
 
         Returns:
-            True if it has missed nothing now. False if it has, or if its ID is none of ours:
-            then nothing is sent. A client that comes for the first time has missed nothing.
+            False if the client has an ID that is too old or not of this history: nothing is
+            sent. True otherwise, also for a new client.
         """
         if not source.last_event_id:
             return True
@@ -212,7 +213,7 @@ class EventHistory:
         return offset is not None
 
     def _take_missed(self, source: EventSource) -> bytes:
-        """Return what a subscriber has not been sent yet. From the thread of its stream."""
+        """Return the events that a subscriber has not been sent. In the thread of its stream."""
         with self._lock:
             place = self._places.get(source)
             if place is None:
@@ -221,7 +222,8 @@ class EventHistory:
                 self._places[source] = _Place(self._last)
                 return place.first + self._join_after(place.offset)
             del self._places[source]
-        # Its thread was too busy. When the client comes back it is told that it has missed some.
+        # Its thread was too busy, and events are gone. When the client comes back, `subscribe`
+        # returns False.
         source.close()
         return b""
 
@@ -235,7 +237,7 @@ def _make_epoch() -> str:
 
 
 def _check_id(name: str, value: str) -> str:
-    """Return what a client is to say again in a `Last-Event-ID`, where it must be the same."""
+    """Check a value that must come back unchanged in `Last-Event-ID`, and return it."""
     check_field(name, value)
     if not value or value != value.strip():
         raise ValueError(f"the {name} is empty, or has spaces around it: {value!r}")

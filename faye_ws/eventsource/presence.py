@@ -1,7 +1,7 @@
-"""Noticing that the client of a response has gone, without touching what it sends.
+"""Noticing that the client of a response has gone, without reading what it sends.
 
 Invariants:
-- Nothing is read from a socket that is another's, and nothing written; but it can be cut.
+- The socket is the server's: it is neither read nor written here. It may only be shut down.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ from ..runtime.log import logger
 from ..runtime.sockets import count_acknowledged, discard_unsent, has_left
 
 _READABLE = 1
-# Seconds between two looks at a socket that can't be watched, since bytes wait in it.
-_LOOK = 1.0
+# Seconds between two checks of a socket that can't be watched, because there is data in it.
+_INTERVAL = 1.0
 
 
 class Presence:
-    """A watch on the socket of a client.
+    """Watches the socket of a client.
 
     Args:
         loop: the loop of the hub.
-        sock: the socket, or None if it can't be reached: then only the loop is kept alive.
-        stirred: called in the hub, once, when the client has gone or sent something: then
-            it is not watched any more, and has to be looked at.
+        sock: the socket, or None if the server does not expose it: then the loop is only kept
+            running.
+        stirred: called in the hub, once, when the client has gone or has sent something. From
+            then on the socket is not watched: call `is_gone` regularly.
 
     Attributes:
-        is_watched: whether it is.
+        is_watched: whether the socket is watched.
     """
 
     __slots__ = ("_descriptor", "_socket", "_stirred", "_watcher", "is_watched")
 
     def __init__(self, loop: Any, sock: Any, stirred: Callable[[], None]) -> None:
         self._stirred = stirred
-        # Without the layers of gevent and TLS, which would wait.
+        # The plain socket, as methods of gevent's and of TLS may wait.
         self._socket: Any = getattr(sock, "_sock", sock)
         self._descriptor: int = -1 if sock is None else sock.fileno()
         self.is_watched = self._descriptor >= 0
@@ -45,32 +46,31 @@ class Presence:
             self._watcher: Any = loop.io(self._descriptor, _READABLE)
             self._watcher.start(self._stir)
         else:
-            # A loop with nothing to wait for would end, while other threads may have
-            # something to send.
+            # Without a watcher the loop might end, although other threads may still call it.
             self._watcher = loop.async_()
             self._watcher.start(lambda: None)
 
     def is_gone(self) -> bool:
-        """Tell whether the client has gone, as far as that can be known."""
+        """Tell whether the client is known to have gone."""
         return self._descriptor >= 0 and has_left(self._descriptor)
 
     def next_look(self) -> float:
-        """Return when somebody has to look, in seconds of `time.monotonic()`."""
-        waits = not self.is_watched and self._descriptor >= 0
-        return time.monotonic() + _LOOK if waits else NEVER
+        """Return when to call `is_gone` next, in seconds of `time.monotonic()`."""
+        is_polled = not self.is_watched and self._descriptor >= 0
+        return time.monotonic() + _INTERVAL if is_polled else NEVER
 
     def _stir(self) -> None:
-        # What it sends is not for us, and stays there: it would wake us for ever.
+        # The data is not ours to read, and would wake the watcher again and again.
         self._watcher.stop()
         self.is_watched = False
         self._stirred()
 
     def taken(self) -> int:
-        """Return how many bytes the client has taken in all, or 0 where that can't be known."""
+        """Return how many bytes the client has acknowledged, or 0 if that is not known."""
         return 0 if self._descriptor < 0 else count_acknowledged(self._socket)
 
     def cut(self) -> None:
-        """Cut the connection, so that the server does not write to it any longer."""
+        """Shut the connection down, so that the server stops writing to it."""
         if self._descriptor < 0:
             return
         discard_unsent(self._socket)

@@ -1,8 +1,9 @@
-"""The request for an event stream, and where its redirects lead.
+"""The request for an event stream, and its redirects.
 
-Invariants: what was given for one origin is shown to no other; each request has its response
-within `connect_timeout`, whatever the server does instead; what comes with anything but a
-stream is not waited for.
+Invariants:
+- What the application gave for one origin is sent to no other.
+- Each request has its response within `connect_timeout`, or fails.
+- The body of a response that is not a stream is not waited for.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import gevent
 
+from ..constants import DEFAULT_PORTS, HARMLESS_FIELDS
 from ..driver.http import Headers
 from ..errors import EventStreamError, EventStreamLost
 from ..event_stream.header import format_last_event_id
@@ -35,32 +37,28 @@ REQUEST_OPTIONS = frozenset(
 _HEADERS = {
     "Accept": "text/event-stream",
     "Cache-Control": "no-cache",
-    # A compressed stream tends to come late.
+    # Compression tends to delay events.
     "Accept-Encoding": "identity",
 }
 _READ_SIZE = 2**16
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-# RFC 9110, 9.2.1: methods that ask for nothing but an answer.
+# RFC 9110, 9.2.1: methods that change nothing on the server.
 _SAFE_METHODS = frozenset(("GET", "HEAD"))
-# The header fields that go along to another origin, as those of a WebSocket client: of no other
-# is it known that it is no secret.
-_HARMLESS = frozenset(("accept-language", "origin", "user-agent"))
-# How much of what a server says goes into a sentence about it.
+# How many characters of a server's are quoted in an error message.
 _MAX_QUOTE = 100
 
 
 class StreamRequest:
-    """A request that can be sent again and again.
+    """A request that can be sent any number of times.
 
     Args:
-        url, method, headers: what to ask for.
+        url, method, headers: as in `requests.request`.
         session: a `requests.Session`, or None.
         connect_timeout: seconds from connecting to the end of the response's head.
         timeout: seconds of silence after which a connection counts as lost, or None.
-        options: more of `requests.request`: any of `REQUEST_OPTIONS`.
+        options: other options of `requests.request`, of those in `REQUEST_OPTIONS`.
 
     Raises:
-        TypeError, ValueError: one of these is not what it should be.
+        TypeError, ValueError: an argument is invalid.
     """
 
     def __init__(
@@ -81,16 +79,16 @@ class StreamRequest:
         self._timeout = (connect_timeout, timeout)
         self._options = options
         self._response: Any = None
-        # The URL and the headers are checked now, not when it is too late to say so.
+        # Check the URL and the headers now, so that this call raises, not a later `send`.
         requests.Request(method, url, headers=self._headers).prepare()
         _check_headers(self._headers)
 
     def send(self, last_event_id: str) -> Any:
-        """Send it, follow the redirects, and return the response that is none.
+        """Send the request, follow redirects, and return the final response.
 
         Raises:
-            EventStreamLost: there is no response, for now.
-            EventStreamError: there will be none.
+            EventStreamLost: there is no response; a later `send` may get one.
+            EventStreamError: there never will be one.
         """
         try:
             return self._follow_redirects(last_event_id)
@@ -101,13 +99,13 @@ class StreamRequest:
             raise EventStreamError(str(error), None) from error
 
     def read(self) -> bytes:
-        """Return the bytes of the last response that have come, or wait for some; b"" at its end.
+        """Wait for bytes of the last response and return them; b"" at its end.
 
         Raises:
             EventStreamLost: the connection is lost.
         """
         if "Content-Encoding" in self._response.headers:
-            # A little that has come may be very much, for which nobody waits.
+            # A few bytes may decompress to many, which are then returned without waiting.
             give_turn(gevent.get_hub())
         try:
             data: bytes = self._response.raw.read1(_READ_SIZE, decode_content=True)
@@ -116,7 +114,7 @@ class StreamRequest:
         return data
 
     def close(self) -> None:
-        """Close all that the request has opened."""
+        """Close everything that the request has opened."""
         if self._response is not None:
             self._response.close()
             self._response = None
@@ -125,8 +123,8 @@ class StreamRequest:
                 adapter.close()
 
     def _follow_redirects(self, last_event_id: str) -> Any:
-        # It goes along with every redirect, as from browsers: it is the stream's, and where a
-        # redirect leads is who needs it.
+        # As in browsers, Last-Event-ID is sent to the target of every redirect, since that is
+        # the server of the stream.
         last_id = {"Last-Event-ID": value} if (value := format_last_event_id(last_event_id)) else {}
         response = self._receive(
             lambda: self._session.request(
@@ -153,37 +151,38 @@ class StreamRequest:
         return response
 
     def _find_next(self, response: Any) -> Any:
-        """Return the request that a redirect asks for.
+        """Return the next request after a redirect.
 
         Raises:
-            EventStreamError: it is not to be made.
+            EventStreamError: the redirect must not be followed.
         """
         request, status = response.next, response.status_code
         if request is None:
             raise EventStreamError("a redirect that does not say where to", status)
-        # What is for a proxy is added where there is one.
+        # Sending the request adds it again if there is a proxy.
         request.headers.pop("Proxy-Authorization", None)
         old, new = _find_origin(response.url), _find_origin(request.url)
         place = request.url[:_MAX_QUOTE]
         request.prepare_url(request.url, None)
         if _find_origin(request.url) != new:
-            # Cookies were chosen for the one, and it would go to the other.
+            # Normalizing the URL has changed its origin: cookies were chosen for the old one.
             raise EventStreamError(f"a redirect to no URL: {place}", status)
         if old[0] == "https" and new[0] != "https":
             raise EventStreamError(f"a redirect away from https is not followed: {place}", status)
         if old != new and (request.method not in _SAFE_METHODS or request.body is not None):
-            said = f"a redirect of a {request.method} to another origin is not followed: {place}"
-            raise EventStreamError(said, status)
+            problem = f"a redirect of a {request.method} to another origin is not followed: {place}"
+            raise EventStreamError(problem, status)
         return request
 
     def _make_foreign(self, request: Any, last_id: Mapping[str, Any]) -> Any:
-        """Return the same request with nothing that the user has given for another origin."""
+        """Return the same request without what the user gave for another origin."""
         cookies = RequestsCookieJar()
         for cookie in self._session.cookies:
-            # requests sends those of no domain, which only a program can make, to everybody.
+            # requests sends a cookie without a domain, which only a program can make, to all.
             if cookie.domain:
                 cookies.set_cookie(cookie)
-        kept = {name: value for name, value in request.headers.items() if name.lower() in _HARMLESS}
+        fields = request.headers.items()
+        kept = {name: value for name, value in fields if name.lower() in HARMLESS_FIELDS}
         return requests.Request(
             request.method,
             request.url,
@@ -207,10 +206,10 @@ class StreamRequest:
         )
 
     def _receive(self, send: Callable[[], Any]) -> Any:
-        """Send a request, and return the response in time.
+        """Send a request, and return the response.
 
         Raises:
-            EventStreamLost: there is none.
+            EventStreamLost: there is none within `connect_timeout`.
         """
         if self._response is not None:
             self._response.close()
@@ -220,16 +219,16 @@ class StreamRequest:
             except gevent.Timeout as timeout:
                 if timeout is not deadline:
                     raise
-                said = f"no response within {self._connect_timeout:g} seconds"
-                raise EventStreamLost(said) from None
+                problem = f"no response within {self._connect_timeout:g} seconds"
+                raise EventStreamLost(problem) from None
         return self._response
 
 
 def explain(error: Exception) -> EventStreamLost:
-    """Return what to make of a connection that can't be made, or is lost.
+    """Return the `EventStreamLost` for an error of a connection.
 
     Raises:
-        EventStreamError: it can't be made later either.
+        EventStreamError: the error would occur again with every attempt.
     """
     if isinstance(error, SSLError) and "certificate" in str(error).lower():
         raise EventStreamError(str(error), None) from error
@@ -241,14 +240,16 @@ def explain(error: Exception) -> EventStreamLost:
 
 
 def _check_headers(headers: Mapping[str, Any]) -> None:
-    """Refuse what `requests` lets pass: a NUL, and what is not Latin-1."""
+    """Check what `requests` does not: values must be Latin-1 and have no NUL in them."""
     for name, value in headers.items():
         Headers({name: value.decode("latin-1") if isinstance(value, bytes) else value})
 
 
 def _cooperate(session: Any) -> Any:
-    """Return a session that waits in the calling greenlet only, and shares all that is the
-    user's with the one given. Adapters of the user's own are left as they are."""
+    """Return a session that waits in the calling greenlet only.
+
+    It shares the state of the given session, and keeps adapters of the user's own.
+    """
     ours = requests.Session()
     if session is not None:
         ours = object.__new__(session.__class__)
@@ -263,4 +264,4 @@ def _cooperate(session: Any) -> Any:
 def _find_origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
-    return scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(scheme)
+    return scheme, (parts.hostname or "").lower(), parts.port or DEFAULT_PORTS.get(scheme)

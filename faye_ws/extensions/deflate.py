@@ -249,12 +249,12 @@ class _Session:
         return message
 
     def note_shared_message(self, message: Message) -> None:
-        """Take note of what the peer gets: if its window moves on, ours has to start anew."""
+        """Start a new compressor if the shared message has moved the peer's window on."""
         if message.rsv1:
             self._deflater = None
 
     def close(self) -> None:
-        """Release both windows."""
+        """Release the compressor and the inflater."""
         self._deflater = self._inflater = None
 
 

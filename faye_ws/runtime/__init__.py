@@ -1,5 +1,5 @@
-"""The gevent runtime: the only floor that touches sockets or the hub.
+"""The gevent runtime: the lowest layer that uses sockets and the hub.
 
-A connection at rest holds no greenlet. The hub reads and parses; worker greenlets run the
-listeners; writes never switch; one heartbeat per hub keeps every deadline.
+An idle connection has no greenlet. The hub reads and parses; worker greenlets run the
+listeners; writes never switch greenlets; one heartbeat per hub keeps all deadlines.
 """

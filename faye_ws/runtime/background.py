@@ -1,13 +1,14 @@
-"""The hub for whoever has none: one thread of ours in each process, begun when first needed.
+"""The background hub, for threads without one: a thread of the library's in each process.
 
 Scripts, notebooks, `concurrent.futures` and the threads of WSGI servers run no hub, or only
-while they wait for us. Their connections live here, so pings are answered and deadlines are
-met whatever the program is doing. The listeners of clients run in the thread that made the
-client, while it waits in one of our calls; those of requests in threads of a pool (`threads`).
+while they wait in our calls. Their connections live in the background, so pings are answered
+and deadlines are kept whatever the program does. A client's listeners run in the thread that
+made the client, while it waits in one of our calls; a request's run in a pool of threads (see
+`threads`).
 
 Invariants:
-- No code of the application runs in this thread, so nothing can hold it up.
-- The hub is neither made nor destroyed for a connection: it lasts as long as the process.
+- No code of the application runs in this thread, so nothing can block it.
+- The thread starts when it is first needed, and its hub lasts as long as the process.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from gevent.monkey import get_original, is_module_patched
 from .reactor import Reactor, current_reactor, find_hub
 from .threads import ClientThread, ListenerPool, ListenerThread, current_thread
 
-# Those of the interpreter, even in a program that is monkey-patched.
+# The native functions, even in a monkey-patched program.
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _start_new_thread: Callable[..., Any] = get_original("_thread", "start_new_thread")
 _get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 
 class _Background:
-    """The thread, its reactor, and how to end it."""
+    """The thread and its reactor."""
 
     __slots__ = ("_is_stopped", "_stop", "pool", "reactor")
 
@@ -46,7 +47,7 @@ class _Background:
 
     def _run(self, is_started: Any) -> None:
         hub = get_hub()
-        # A loop with nothing to wait for would end.
+        # Without a watcher the loop would end.
         keeper: Any = hub.loop.async_()
         keeper.start(lambda: None)
         self.reactor = current_reactor()
@@ -66,7 +67,7 @@ class _Background:
         waiter.get()
 
     def stop(self, timeout: float) -> None:
-        """End the thread, and wait for it."""
+        """End the thread, and wait until it has ended."""
         if self.reactor.post(self._stop, None):
             self._is_stopped.acquire(True, timeout)
 
@@ -76,7 +77,7 @@ _background: _Background | None = None
 
 
 def _begin() -> _Background:
-    """Return the thread, which is begun if there is none."""
+    """Return the background; start it if there is none."""
     global _background
     with _lock:
         if _background is None:
@@ -85,27 +86,27 @@ def _begin() -> _Background:
 
 
 def find_background_reactor() -> Reactor | None:
-    """Return the reactor of the thread, if there is one."""
+    """Return the reactor of the background, or None."""
     return None if _background is None else _background.reactor
 
 
 def stop_background(timeout: float) -> None:
-    """End the thread, for good: the process ends."""
+    """End the thread for good, because the process ends."""
     if _background is not None:
         _background.stop(timeout)
 
 
 def forget_background_after_fork() -> None:
-    """Begin anew in a child, which has no copy of the thread."""
+    """Start anew in a child process, where the thread does not exist."""
     global _background, _lock
     _lock = _allocate_lock()
     _background = None
 
 
 def place_of_client() -> tuple[Reactor, ListenerThread | None]:
-    """Return the reactor for a client made here, and where its listeners run if not there.
+    """Return the reactor for a new client, and where its listeners run if not in that hub.
 
-    It is that of the calling thread's hub, where there is one, else that in the background.
+    The reactor is that of the calling thread if it has a hub, else that of the background.
     """
     if _has_hub():
         return current_reactor(), None
@@ -113,7 +114,7 @@ def place_of_client() -> tuple[Reactor, ListenerThread | None]:
 
 
 def place_of_request() -> tuple[Reactor, ListenerThread | None]:
-    """Return the same for a request that is answered here."""
+    """Do as `place_of_client` for a request that the calling thread answers."""
     if _has_hub():
         return current_reactor(), None
     background = _begin()
@@ -121,7 +122,7 @@ def place_of_request() -> tuple[Reactor, ListenerThread | None]:
 
 
 def _has_hub() -> bool:
-    """Tell whether the calling thread runs a hub, or the program is patched to do so."""
+    """Tell whether the calling thread has a hub of its own, or will have as it is patched."""
     if find_hub() is None:
         return is_module_patched("socket") and _get_ident() == _main_thread
     return not current_reactor().is_made_for_waiting

@@ -3,19 +3,20 @@
     hand_over() --> the hub --> a worker greenlet: the call
         waits  <----------------------- its result
 
-The calling greenlet waits if its thread has a hub of its own, else the thread does, and runs
-its listeners meanwhile. A timeout or an interrupt ends the wait whatever the other thread is
-doing.
+If the calling thread has a hub, only the calling greenlet waits. Otherwise the thread waits,
+and runs its listeners meanwhile. A timeout or an interrupt ends the wait, whatever the other
+thread is doing.
 
 Invariants:
-- A call is answered once: by its result, by the end of the hub, or by who gives it up.
-- What a call has returned that was given up is given back.
+- A call has one outcome: a result, `HubGone`, or the caller gives it up.
+- The result of a call that was given up goes to `give_back`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from gevent import GreenletExit
@@ -45,18 +46,18 @@ def hand_over(
     failure: str = "",
     give_back: Callable[[_T], object] | None = None,
 ) -> _T:
-    """Call a function in the hub of another thread, and return what it returns.
+    """Call a function in the hub of another thread, and return its result.
 
-    A hub can't wait, so what it hands over must not raise or return anything.
+    A caller that is itself a hub can't wait: it gets None, and the function must not raise.
 
     Args:
-        reactor: that of the hub.
+        reactor: the reactor of the hub.
         function: called in a worker greenlet.
         forget: called here when the hub is gone. It closes what the function is about, which
             is then called here, since it does not wait any more.
         deadline: when to give up, in seconds of `time.monotonic()`.
-        failure: what the `TimeoutError` says then.
-        give_back: called in the hub with what nobody has waited for any more.
+        failure: the message of the `TimeoutError`.
+        give_back: called in the hub with a result that nobody waits for any more.
 
     Raises:
         TimeoutError: there is no result at the deadline.
@@ -113,7 +114,7 @@ def _wait_in_thread(reactor: Reactor, call: _Call[_T], deadline: float) -> None:
 def _wait_in_greenlet(reactor: Reactor, call: _Call[_T], hub: Hub, deadline: float) -> None:
     use_hub_for_calls(current_reactor())
     waiter: Any = Waiter(hub)
-    # It also keeps the loop of our own hub from ending because it has nothing to do.
+    # The watcher also keeps the loop of our own hub running.
     wakeup: Any = hub.loop.async_()
     wakeup.start(waiter.switch, None)
     timer: Any = None
@@ -157,7 +158,7 @@ class _Call(Generic[_T]):
         self._function = function
         self._give_back = give_back
         self._greenlet: greenlet | None = None
-        # Taken by the one who answers.
+        # Acquired once, by the first outcome.
         self._answer = _allocate_lock()
         self._value: Any = None
         self._error: BaseException | None = None
@@ -177,11 +178,12 @@ class _Call(Generic[_T]):
         try:
             value, error = self._try()
         except (KeyboardInterrupt, SystemExit) as interrupt:
-            # A signal, which is for the main greenlet. If that goes on, so does this.
+            # A signal handler has raised it: it is for the main greenlet. If that continues,
+            # so does this call.
             self._reactor.hub.handle_system_error(type(interrupt), interrupt)
             value, error = None, InterruptedError("interrupted by a signal")
             if self._reactor.is_leaving:
-                # Nothing is done twice: by now all is refused.
+                # While the reactor is leaving, all calls are refused, so none is made twice.
                 value, error = self._try()
         self._greenlet = None
         if not self._finish(value, error) and error is None and self._give_back is not None:
@@ -205,10 +207,9 @@ class _Call(Generic[_T]):
         self._value = value
         self._error = error
         self.is_answered = True
-        try:
+        # ValueError: the hub of the calling thread is gone.
+        with suppress(ValueError):
             self.wake()
-        except ValueError:
-            """The thread that has called is gone."""
         return True
 
     def _stop(self) -> None:
@@ -218,19 +219,19 @@ class _Call(Generic[_T]):
     # In the thread that calls
 
     def give_up(self) -> bool:
-        """Wait no more. Return False if the answer is there already."""
+        """Give the call up. Return False if it already has an outcome."""
         if self._answer.acquire(False):
             self._reactor.post(self._stop)
             return True
         return False
 
     def return_value(self) -> None:
-        """Give an answer back that came too late."""
+        """Pass a result that came too late to `give_back`."""
         if self._give_back is not None and self._error is None:
             self._reactor.post(self._give_back, self._value)
 
     def result(self) -> _T:
-        """Return what the call has returned, or raise what it has raised."""
+        """Return the result of the call, or raise its exception."""
         if self._error is not None:
             raise self._error
         value: _T = self._value

@@ -1,8 +1,8 @@
 """One timer for all the deadlines of a hub's connections.
 
-A deadline is put into a slot of a tenth of a second, and the timer runs to the next slot
-that is not empty. So thousands of connections with pings cost one timer and a place in a
-set each, and a deadline may be met up to two slots late, never early.
+Time is divided into slots of a tenth of a second, each with a set of members, and the timer
+is set to the next slot that is not empty. So thousands of connections share one timer, and a
+member beats up to two slots after its deadline, never before it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _SLOTS_PER_SECOND = 10
 
 
 class Member(Protocol):
-    """Whatever has a deadline."""
+    """Something with a deadline."""
 
     def beat(self, now: float) -> None:
-        """Do what is due at `now`, in seconds of `time.monotonic`."""
+        """Do what is due at `now`, in seconds of `time.monotonic()`."""
 
 
 class Heartbeat:
@@ -33,11 +33,11 @@ class Heartbeat:
         self._slots: dict[int, set[Member]] = {}
         self._order: list[int] = []
         self._timer: Any = None
-        # The last slot whose time has come: what is late already waits for the next.
+        # The last slot that has beaten. A deadline that is already over goes into the next.
         self._beaten = 0
 
     def add(self, member: Member, deadline: float) -> int:
-        """Let `member` beat once, after `deadline`. Return the slot, for `discard`."""
+        """Call `member.beat` once, after `deadline`. Return the slot, for `discard`."""
         slot = max(int(deadline * _SLOTS_PER_SECOND), self._beaten) + 1
         members = self._slots.get(slot)
         if members is None:
@@ -49,7 +49,7 @@ class Heartbeat:
         return slot
 
     def discard(self, member: Member, slot: int) -> None:
-        """Forget what `add` returned `slot` for."""
+        """Undo an `add` that returned `slot`."""
         members = self._slots.get(slot)
         if members is None:
             return
@@ -61,7 +61,7 @@ class Heartbeat:
             self._set_timer()
 
     def stop(self) -> None:
-        """Forget everything."""
+        """Remove all members."""
         self._slots.clear()
         self._order.clear()
         self._set_timer()

@@ -1,9 +1,9 @@
-"""What becomes of connections when their process forks, and when it ends.
+"""What happens to connections when their process forks, and when it ends.
 
 Invariants:
-- A child reads nothing that is meant for its parent, and tells its parent's peers nothing.
-- A process that ends says so to every peer (1001), and ends in its time all the same. Its
-  threads that still use a connection find it closed, so they do not keep the process.
+- A child process neither reads from its parent's connections nor writes to them.
+- A process that ends tells every peer (1001), within a bounded time. Threads that still use a
+  connection find it closed, so they do not keep the process.
 """
 
 from __future__ import annotations
@@ -26,50 +26,50 @@ from .reactor import Reactor, all_reactors, find_hub
 from .sockets import close_copies_after_fork
 from .threads import forget_calls_after_fork
 
-# Seconds that peers have to answer when the process ends; as pywsgi gives to requests.
+# Seconds that peers have to answer when the process ends, as requests have in pywsgi.
 _GRACE = 1.0
-_LOOK = 0.01
-# That of the interpreter, even in a program that is monkey-patched.
+_INTERVAL = 0.01
+# The native function, even in a monkey-patched program.
 _sleep: Callable[[float], None] = get_original("time", "sleep")
 
-# When the server that runs us kills us, in seconds of `time.monotonic()`, if it has said so.
+# When the server will kill this process, in seconds of `time.monotonic()`, or None.
 _server_deadline: float | None = None
 
 
 def leave_all() -> None:
-    """Say goodbye to all peers of all threads."""
+    """Close all connections of all threads politely."""
     for reactor in all_reactors():
         reactor.is_leaving = True
         reactor.post(reactor.leave)
 
 
 def cut_off_all() -> None:
-    """End all connections of all threads without their peers."""
+    """End all connections of all threads at once."""
     for reactor in all_reactors():
         reactor.post(reactor.cut_off)
 
 
 def leave_before(deadline: float) -> None:
-    """Say goodbye to all peers, which have until then, in seconds of `time.monotonic()`."""
+    """Do as `leave_all`; peers have until a deadline, of `time.monotonic()`, to answer."""
     global _server_deadline
     _server_deadline = deadline
     leave_all()
 
 
 def stop_on_signals(*signals: int) -> None:
-    """Let signals end the process politely: every peer hears 1001 at once, going away.
+    """Let signals end the process politely: every peer is told 1001 (going away) at once.
 
-    One line for servers that do nothing of the kind themselves, such as gevent's pywsgi and
-    Werkzeug's development server. gunicorn's workers need nothing.
+    For servers that handle no signals themselves, such as gevent's pywsgi and Werkzeug's
+    development server. gunicorn's workers do not need it.
 
-    A signal raises `SystemExit` in the main greenlet, SIGINT `KeyboardInterrupt`; so what
-    stands in `finally` and `atexit` is done, and the server closes in its own way.
+    A signal raises `SystemExit` in the main greenlet, or `KeyboardInterrupt` for SIGINT. So
+    `finally` clauses and `atexit` functions run, and the server closes in its own way.
 
     Args:
-        signals: SIGTERM, SIGHUP and SIGINT by default.
+        signals: the signals, by default SIGTERM, SIGHUP and SIGINT.
 
     Raises:
-        ValueError: called in another thread than the main one.
+        ValueError: called from another thread than the main one.
     """
     for signum in signals or (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(signum, _stop)
@@ -81,12 +81,12 @@ def _stop(signum: int, frame: object) -> None:
     hub = find_hub()
     if hub is None or getcurrent().parent is None:
         raise error
-    # Not here: whatever greenlet this is has nothing to do with it.
+    # Raise in the main greenlet: the one that runs now is an arbitrary one.
     hub.loop.run_callback(hub.handle_system_error, type(error), error)
 
 
 def _is_ours(reactor: Reactor) -> bool:
-    """Tell whether nobody else will run the hub of a reactor any more."""
+    """Tell whether the hub is this thread's or the background's, which no other code runs."""
     return not reactor.is_foreign() or reactor is background.find_background_reactor()
 
 
@@ -105,14 +105,14 @@ def leave_at_exit() -> None:
 def _wait_for_peers(sleep: Callable[[float], Any]) -> None:
     deadline = _server_deadline or time.monotonic() + _GRACE
     try:
-        # What was posted is done in the first round of the hub.
+        # Posted calls run in the first iteration of the hub.
         sleep(0)
         while any(reactor.members for reactor in filter(_is_ours, all_reactors())):
             if time.monotonic() >= deadline:
                 return
-            sleep(_LOOK)
+            sleep(_INTERVAL)
     except (KeyboardInterrupt, SystemExit):
-        """Whoever is in a hurry need not wait."""
+        pass  # A second signal ends the wait.
 
 
 def begin_anew_after_fork() -> None:
@@ -121,7 +121,7 @@ def begin_anew_after_fork() -> None:
     for reactor in all_reactors():
         reactor.begin_anew()
         if reactor.is_made_for_waiting and not reactor.is_over:
-            # The program does not know of this hub, so it is not the program's to renew it.
+            # The library made this hub, so the program can't know that it must call reinit.
             gevent.reinit(reactor.hub)
     background.forget_background_after_fork()
     forget_calls_after_fork()

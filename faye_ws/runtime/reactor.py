@@ -1,11 +1,11 @@
 """What the connections of one hub share.
 
-A hub belongs to the native thread that made it, and so does its reactor. Other threads reach
-it with `post`, and `handing_over.hand_over` for calls that return something.
+A hub and its reactor belong to the native thread that made them. Other threads call into it
+with `post`, or with `handing_over.hand_over` if they need the result.
 
 Invariants:
-- When a hub is gone, so are its connections: whoever asks for them hears that at once, and
-  whoever waited for an answer does not wait any more.
+- When a hub is gone, its connections are closed, calls to them fail at once, and calls that
+  wait for a result fail.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .heartbeat import Heartbeat
 from .log import logger
 from .workers import Workers
 
-# Those of the interpreter, even in a program that is monkey-patched.
+# The native functions, even in a monkey-patched program.
 _get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 _local: Any = get_original("_thread", "_local")
 
@@ -32,37 +32,37 @@ _ATTRIBUTE = "_faye_ws_reactor"
 
 
 class Member(Protocol):
-    """A connection, as far as its reactor is concerned."""
+    """A connection, as its reactor sees it."""
 
     def leave(self) -> None:
-        """Say goodbye to the peer, since the process ends."""
+        """Close politely, because the process ends."""
 
     def cut_off(self) -> None:
-        """End it without the peer: the process has no more time."""
+        """End the connection at once: the process has no more time."""
 
     def forget(self) -> None:
-        """Let go of the descriptor, and tell nobody: its hub is gone, or another process's."""
+        """Drop the descriptor, and tell nobody: the hub is gone."""
 
     def disown(self) -> None:
-        """Forget it, and what has come over it: all that is another process's."""
+        """Drop the descriptor and all data: they belong to the parent process."""
 
 
 class PendingCall(Protocol):
-    """A call that another thread waits for."""
+    """A call whose result another thread waits for."""
 
     def fail(self) -> None:
-        """End it: the hub is gone."""
+        """Answer that the hub is gone."""
 
 
 class Reactor:
     """The workers, the heartbeat and the connections of one hub.
 
     Attributes:
-        members: what has a descriptor that the hub watches.
-        calls: the calls of other threads that wait for an answer.
+        members: the connections whose descriptors the hub watches.
+        calls: the calls of other threads that wait for a result.
         is_leaving: whether the process ends.
-        is_made_for_waiting: whether the hub is there for listeners of a program that runs none
-            itself, which may keep it from running for long: no connection lives in it.
+        is_made_for_waiting: whether the library made the hub for the listeners of a program
+            that has none itself. Such a hub may not run for long, so it has no connections.
         is_over: whether the hub is gone.
         thread: the identity of the hub's thread.
     """
@@ -100,7 +100,7 @@ class Reactor:
         return _get_ident() != self.thread
 
     def post(self, function: Callable[..., object], *args: object) -> bool:
-        """Call a function in the hub, soon; from any thread. Return False if the hub is gone."""
+        """Call a function in the hub, soon. From any thread. Return False if the hub is gone."""
         if self.is_over:
             return False
         try:
@@ -109,31 +109,31 @@ class Reactor:
             else:
                 self.loop.run_callback(function, *args)
         except ValueError:
-            # Destroyed by whoever has made it.
+            # The application has destroyed the hub.
             self.end()
             return False
         return True
 
     def leave(self) -> None:
-        """Say goodbye to all peers, and to those that still come."""
+        """Close all connections politely."""
         for member in list(self.members):
             member.leave()
 
     def cut_off(self) -> None:
-        """End all connections without their peers: the process has no more time."""
+        """End all connections at once: the process has no more time."""
         for member in list(self.members):
             member.cut_off()
 
     def end(self) -> None:
-        """Let everybody know that the hub is gone."""
+        """Drop all connections, and fail all calls that wait: the hub is gone."""
         self.is_over = True
-        self._let_go()
+        self._drop_members()
         for call in list(self.calls):
             call.fail()
 
-    def _let_go(self) -> None:
-        # In a child the interpreter frees the locals of threads that it has no copies of, and so
-        # ends their reactors, before we hear of the fork.
+    def _drop_members(self) -> None:
+        # In a child process this may be called before `begin_anew`: the interpreter first frees
+        # the locals of threads that do not exist there, which ends their reactors.
         is_child = os.getpid() != self._process
         for member in list(self.members):
             try:
@@ -146,11 +146,11 @@ class Reactor:
         self.members.clear()
 
     def begin_anew(self) -> None:
-        """Begin anew in a child: what there is belongs to the parent process."""
+        """Start empty in a child process: the connections are the parent's."""
         if self.is_foreign():
             self.end()
             return
-        self._let_go()
+        self._drop_members()
         self._process = os.getpid()
         self.is_leaving = False
         self.heartbeat.stop()
@@ -158,7 +158,7 @@ class Reactor:
 
 
 class _Tie:
-    """Ends a reactor when its thread ends, and its locals are freed."""
+    """Ends a reactor with its thread: a local of the thread, freed when that ends."""
 
     __slots__ = ("_attribute", "_reactor")
 
@@ -185,13 +185,13 @@ def all_reactors() -> list[Reactor]:
 
 
 def find_hub() -> Hub | None:
-    """Return the hub of the calling thread, if it has one."""
+    """Return the hub of the calling thread, or None."""
     hub: Hub | None = get_hub_if_exists()
     return hub
 
 
 def current_reactor() -> Reactor:
-    """Return the reactor of the calling thread's hub, which is made if there is none."""
+    """Return the reactor of the calling thread; make a hub and a reactor if there are none."""
     hub = get_hub()
     reactor: Reactor | None = getattr(hub, _ATTRIBUTE, None)
     if reactor is None or reactor.is_over:

@@ -1,4 +1,4 @@
-"""Numbers of seconds that an application gives."""
+"""Timeouts that an application gives, in seconds."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import time
 
 from ..constants import NEVER
 
-# Seconds that are as good as no timeout at all: some thirty years. What is beyond any process
-# is beyond the loop's timers, too.
+# A timeout from this on counts as none. It is about thirty years, and the loop's timers can't
+# hold much more.
 _FOREVER = 1e9
-
-
-# How often is looked, within a `send_timeout`, whether the peer has taken something.
+# How many times within a `send_timeout` to check whether the peer has accepted something.
 LOOKS = 4
 
 
 def check_seconds(name: str, value: float) -> float:
-    """Return a number of seconds that an application has given.
+    """Check a number of seconds, and return it.
 
     Raises:
-        TypeError, ValueError: it is no number, or not above 0.
+        TypeError, ValueError: it is not a finite number above 0.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
@@ -29,15 +27,15 @@ def check_seconds(name: str, value: float) -> float:
 
 
 def check_optional_seconds(name: str, value: float | None) -> float | None:
-    """Return a number of seconds, or None for never; raise as `check_seconds`."""
+    """Do as `check_seconds`, but allow None."""
     return None if value is None else check_seconds(name, value)
 
 
 def deadline_after(timeout: float | None) -> float:
-    """Return when a timeout is over, in seconds of `time.monotonic()`; None is never.
+    """Return when a timeout ends, in seconds of `time.monotonic()`: never for None.
 
     Raises:
-        TypeError, ValueError: the timeout is no number.
+        TypeError, ValueError: the timeout is not a number.
     """
     if timeout is None:
         return NEVER

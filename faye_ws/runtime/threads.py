@@ -1,21 +1,21 @@
-"""Native threads without a hub: how they wait, and where their listeners run.
+"""Native threads without a hub: how they wait in our calls, and where their listeners run.
 
-    a hub:  call() ----------> items ----------> wait():  a listener, in a greenlet
-                    wake() -->                            or a look at what it waits for
+    a hub:  call() ----------> queue ----------> wait():  run a listener, in a greenlet
+                    wake() -->                            or check the conditions
 
-A thread that has no hub waits for us at a lock of the operating system. What is put to it
-in that time runs in it, each in a greenlet of its own. So a listener that waits for us, too,
-holds up nobody but itself. The main thread, which lasts as long as the process, is given a hub
-with its first listener, so that listeners may wait for whatever they like; any other thread may
-make one. From then on all that waits for us in it waits in that hub.
+A thread without a hub waits at a native queue. Listeners that are put into the queue meanwhile
+run in that thread, each in a greenlet of its own: a listener may itself wait in a call of ours,
+and delays no other. The main thread, which lasts as long as the process, gets a hub with its
+first listener, so that listeners may wait for anything; other threads may make one themselves.
+As soon as a thread has a hub, all its greenlets wait in that.
 
-The listeners of requests run in the threads of a pool instead, since the server needs its own
-for the response.
+The listeners of requests run in a pool of threads instead, since the server needs the
+request's own thread for the response.
 
 Invariants:
-- Whichever greenlet waits looks after all others that wait in its thread.
-- A timeout is kept by the thread that has given it.
-- An interrupt reaches the greenlet that the thread began with.
+- The greenlet that waits at the queue also wakes the other waiting greenlets of its thread.
+- A timeout is watched by the thread that called with it.
+- An interrupt is raised in the first greenlet of the thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ..constants import NEVER
 from .log import logger
 from .reactor import Reactor, current_reactor, find_hub
 
-# Those of the interpreter, even in a program that is monkey-patched.
+# The native ones, even in a monkey-patched program.
 _SimpleQueue: Any = get_original("queue", "SimpleQueue")
 _Empty: Any = get_original("queue", "Empty")
 _local: Any = get_original("_thread", "_local")
@@ -43,19 +43,20 @@ _get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 Condition = Callable[[], bool]
 
-# A listener that blocks keeps its thread, as a request does with the servers that this is for.
+# A listener that blocks keeps its thread, as a request does in a threaded server.
 _MAX_THREADS = 10_000
-_LONGEST = 3600.0
+# The longest timer, in seconds: the loop can't take an infinite one.
+_MAX_DELAY = 3600.0
 
-# Whoever imports us does so in the main thread, or else that has to do without.
+# If another thread imports this module, the main thread is treated like any other.
 _main_thread = _get_ident()
 
 
 class ListenerThread(Protocol):
-    """Where the listeners of a connection run, if not in its hub."""
+    """A place other than the hub where the listeners of a connection run."""
 
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
-        """Call a function there, and wait in a greenlet of the reactor until that is done."""
+        """Call a function there; the calling greenlet, of the reactor's hub, waits for it."""
 
     def has_waited(self) -> bool:
         """Return whether the application has waited there since it has made the connection.
@@ -65,7 +66,7 @@ class ListenerThread(Protocol):
 
 
 class _Wait:
-    """Who waits, for what, and until when. A signal handler may wait within a wait."""
+    """A greenlet that waits, its condition and its deadline. A signal handler may nest waits."""
 
     __slots__ = ("_is_met", "deadline", "greenlet")
 
@@ -79,16 +80,16 @@ class _Wait:
 
 
 class WaitingThread:
-    """What a thread without a hub waits with."""
+    """A thread without a hub: its queue of calls, and its waiting greenlets."""
 
-    __slots__ = ("_heir", "_is_main", "_is_over", "_items", "_waits", "turn")
+    __slots__ = ("_is_main", "_is_over", "_items", "_reactor", "_waits", "turn")
 
     def __init__(self) -> None:
         self._items: Any = _SimpleQueue()
         self._is_main = _get_ident() == _main_thread
         self._is_over = False
-        # The reactor of the thread, once it has a hub.
-        self._heir: Reactor | None = None
+        # The reactor of the thread, as soon as it has a hub.
+        self._reactor: Reactor | None = None
         self._waits: list[_Wait] = []
         # How often the thread has waited.
         self.turn = 0
@@ -96,27 +97,27 @@ class WaitingThread:
     # From other threads
 
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
-        """Call a function in this thread, when it waits, and wait until that is done.
+        """Call a function in this thread as soon as that waits; wait until it has returned.
 
-        For greenlets of the reactor's hub. Nothing is called if the thread is over.
+        Only for greenlets of the reactor's hub. If the thread is over, nothing is called.
         """
         waiter: Any = Waiter(reactor.hub)
         self._put(_Item(function, args, reactor, waiter))
         waiter.get()
 
     def wake(self) -> None:
-        """Let the greenlets that wait look whether their time has come."""
+        """Let the waiting greenlets check their conditions."""
         self._put(None)
 
     def _put(self, item: _Item | None) -> None:
         self._items.put(item)
         if self._is_over:
             self.end()
-        elif self._heir is not None:
-            self._heir.post(self._empty, self._heir)
+        elif self._reactor is not None:
+            self._reactor.post(self._move_items, self._reactor)
 
     def end(self) -> None:
-        """Call nothing any more: the thread is over, or a copy of one in another process."""
+        """Drop all calls: the thread is over."""
         self._is_over = True
         while not self._items.empty():
             item = self._items.get()
@@ -162,9 +163,9 @@ class WaitingThread:
 
     def _next_item(self) -> _Item | None:
         deadline = min(wait.deadline for wait in self._waits)
-        left = None if deadline == NEVER else max(deadline - time.monotonic(), 0.0)
+        timeout = None if deadline == NEVER else max(deadline - time.monotonic(), 0.0)
         try:
-            item: _Item | None = self._items.get(timeout=left)
+            item: _Item | None = self._items.get(timeout=timeout)
         except _Empty:
             return None
         return item
@@ -186,48 +187,49 @@ class WaitingThread:
                 here.parent = hub
 
     def _first_greenlet(self) -> greenlet:
-        """Return the greenlet that the thread began with, if it waits, else another."""
+        """Return the first greenlet of the thread if it waits, else another that waits."""
         greenlets = [wait.greenlet for wait in self._waits]
         return next((waiter for waiter in greenlets if waiter.parent is None), greenlets[0])
 
     # In this thread, with a hub
 
     def use_hub(self, reactor: Reactor) -> None:
-        """From now on call everything in the hub that this thread has."""
-        if self._heir is reactor:
+        """From now on make all calls in the hub of this thread."""
+        if self._reactor is reactor:
             return
-        self._heir = reactor
-        self._empty(reactor)
+        self._reactor = reactor
+        self._move_items(reactor)
         for wait in self._waits:
-            # They wait in a way of which the hub knows nothing.
+            # The hub has no timers for greenlets that began to wait before there was a hub.
             if wait.deadline != NEVER:
-                left = min(max(wait.deadline - time.monotonic(), 0.0), _LONGEST)
-                reactor.loop.timer(left).start(self._look)
+                reactor.loop.timer(_delay_until(wait.deadline)).start(self._resume_waits)
 
-    def _empty(self, heir: Reactor) -> None:
+    def _move_items(self, reactor: Reactor) -> None:
         while not self._items.empty():
             item = self._items.get()
-            if item is not None and not heir.post(heir.workers.run, item.run):
+            if item is not None and not reactor.post(reactor.workers.run, item.run):
                 item.drop()
-        heir.post(self._look)
+        reactor.post(self._resume_waits)
 
-    def _look(self) -> None:
-        """Go on with those whose time has come. In the hub."""
+    def _resume_waits(self) -> None:
+        """Resume the greenlets whose waits are over. In the hub."""
         for wait in tuple(self._waits):
             if wait in self._waits and wait.is_over():
                 wait.greenlet.switch()
 
     def _wait_in_hub(self, hub: Hub, wait: _Wait) -> None:
-        # It also keeps the loop from ending because it has nothing to do. The loop takes no
-        # infinite time: an hour later it just looks again.
-        left = min(max(wait.deadline - time.monotonic(), 0.0), _LONGEST)
-        timer: Any = hub.loop.timer(left, _LONGEST)
-        timer.start(self._look)
+        # Where there is no deadline, the timer still keeps the loop running.
+        timer: Any = hub.loop.timer(_delay_until(wait.deadline), _MAX_DELAY)
+        timer.start(self._resume_waits)
         try:
             hub.switch()
         finally:
             timer.stop()
             timer.close()
+
+
+def _delay_until(deadline: float) -> float:
+    return min(max(deadline - time.monotonic(), 0.0), _MAX_DELAY)
 
 
 class ClientThread:
@@ -249,9 +251,9 @@ class ClientThread:
 
 
 def _make_hub() -> Reactor:
-    """Give the main thread a hub, which is never destroyed."""
+    """Make a hub for the main thread, which is never destroyed."""
     hub: Any = get_hub()
-    # An interrupt that the program catches is no error.
+    # The program may catch an interrupt, so the hub must not report it as an error.
     hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
     reactor = current_reactor()
     reactor.is_made_for_waiting = True
@@ -259,10 +261,10 @@ def _make_hub() -> Reactor:
 
 
 class ListenerPool:
-    """Threads that listeners run in: as many as were ever at work at once.
+    """Threads for listeners, as many as have ever run at the same time.
 
-    They do not end: a listener may have made a hub (by `gevent.sleep`, for one), and gevent
-    leaves something of a hub behind when its thread ends.
+    They never end: a listener may have made a hub (with `gevent.sleep`, for instance), and
+    gevent does not free all of a hub when its thread ends.
     """
 
     __slots__ = ("_threads",)
@@ -271,7 +273,7 @@ class ListenerPool:
         self._threads: Any = ThreadPool(_MAX_THREADS, hub=hub)
 
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
-        """Call a function in a thread, and wait until that is done."""
+        """Call a function in a thread, and wait until it has returned."""
         self._threads.apply(_call_and_contain, (function, args))
 
     def has_waited(self) -> bool:
@@ -283,13 +285,13 @@ def _call_and_contain(function: Callable[..., object], args: tuple[object, ...])
     try:
         function(*args)
     except BaseException as error:
-        # Listeners' errors are handled where they are called, and no thread of ours ends
-        # because one wants to end its own.
+        # Errors of listeners are handled where these are called. What comes here, such as
+        # SystemExit, must not end a thread of the pool.
         logger.debug("a listener ended its thread: %r", error)
 
 
 class _Item:
-    """A call, and who waits for it to be done."""
+    """A call to make in a thread, and the greenlet of a hub that waits for it."""
 
     __slots__ = ("_args", "_function", "_reactor", "_waiter")
 
@@ -312,7 +314,7 @@ class _Item:
 
 
 class _Tie:
-    """Ends what a thread waits with when the thread ends, and its locals are freed."""
+    """Ends a `WaitingThread` with its thread: a local of the thread, freed when that ends."""
 
     __slots__ = ("thread",)
 
@@ -327,7 +329,7 @@ _locals: Any = _local()
 
 
 def current_thread() -> WaitingThread:
-    """Return what the calling thread waits with, which has no hub."""
+    """Return the `WaitingThread` of the calling thread; make one if there is none."""
     tie: _Tie | None = getattr(_locals, "tie", None)
     if tie is None:
         tie = _locals.tie = _Tie()
@@ -335,13 +337,13 @@ def current_thread() -> WaitingThread:
 
 
 def use_hub_for_calls(reactor: Reactor) -> None:
-    """Let the listeners of the calling thread run in its hub, which it has by now."""
+    """Let the listeners of the calling thread run in the hub that it now has."""
     tie: _Tie | None = getattr(_locals, "tie", None)
     if tie is not None:
         tie.thread.use_hub(reactor)
 
 
 def forget_calls_after_fork() -> None:
-    """Begin anew in a child: what was put to its copy of the thread is the parent's."""
+    """Start empty in a child process: the calls in the queue are the parent's."""
     if hasattr(_locals, "tie"):
         _locals.tie = _Tie()

@@ -1,4 +1,4 @@
-"""Greenlets that run listeners, and are used again.
+"""A pool of greenlets that run listeners.
 
 Invariants:
 - Jobs are handed out by the hub only. It goes on when the job is done or blocks, whichever
@@ -17,7 +17,7 @@ from .log import logger
 
 Job = Callable[[], None]
 
-# A greenlet that waits keeps its stack, so no more are kept than a burst is likely to use.
+# How many idle workers are kept. Each has a stack, so no more than a burst is likely to use.
 _MAX_IDLE = 64
 
 
@@ -31,9 +31,9 @@ class Workers:
         self._idle: list[greenlet] = []
 
     def run(self, job: Job) -> None:
-        """Run a job until it is done or blocks. For the hub only."""
+        """Run a job until it is done or blocks. Only for the hub."""
         if not self._idle:
-            # It begins without a job, since what a greenlet is begun with, it keeps.
+            # A greenlet keeps its first arguments alive, so it starts without a job.
             greenlet(self._work, self._hub).switch()
         worker = self._idle.pop()
         if worker.dead:
@@ -48,9 +48,9 @@ class Workers:
             try:
                 job()
             except (KeyboardInterrupt, SystemExit) as error:
-                # A signal has come in the middle of it, and is for the main greenlet.
+                # A signal handler has raised it: it is for the main greenlet.
                 self._hub.handle_system_error(type(error), error)
             except BaseException:
-                # Jobs contain what listeners raise: this is a fault of the library.
+                # Jobs catch what listeners raise, so this is a bug of the library.
                 logger.exception("a job raised")
             job = None
