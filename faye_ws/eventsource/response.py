@@ -59,7 +59,6 @@ class Response:
     """The response of one stream.
 
     Args:
-        target: what the application holds, and adds its listeners to.
         first: the first chunk.
         ping: after how many seconds without another to send a comment, or None for never.
         send_timeout: how many seconds a client may take nothing, or None for any.
@@ -87,13 +86,13 @@ class Response:
 
     def __init__(
         self,
-        target: EventTarget,
         first: bytes,
         ping: float | None,
         send_timeout: float | None,
         max_backlog: int,
     ) -> None:
-        self._target = target
+        # What the application holds, as soon as somebody listens to it.
+        self._target = _NO_TARGET
         self._ping = ping
         self._send_timeout = send_timeout
         self._max_backlog = max_backlog
@@ -109,6 +108,12 @@ class Response:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
+
+    def listeners_changed(self, target: EventTarget) -> None:
+        """Look what there is for the listeners of what the application holds."""
+        if self.phase is not _GONE:
+            self._target = target
+        self.listening.listeners_changed()
 
     # From the server
 

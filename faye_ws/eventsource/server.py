@@ -97,7 +97,6 @@ class EventSource(EventTarget):
         self.url = read_http_url(environ)
         self.last_event_id = read_last_event_id(environ)
         self._response = Response(
-            self,
             # The first bytes make servers send the head at once.
             format_comment() if retry is None else format_event(None, retry=retry),
             check_optional_seconds("ping", ping),
@@ -231,7 +230,7 @@ class EventSource(EventTarget):
 
     def listeners_changed(self) -> None:
         """Look what there is for the listeners to hear."""
-        self._response.listening.listeners_changed()
+        self._response.listeners_changed(self)
 
     def listener_raised(self, error: BaseException) -> None:
         """Log what a listener raised."""

@@ -28,7 +28,8 @@ from faye_ws.runtime.reactor import Reactor, find_hub
 from support import programs
 from support.certificates import Certificates
 from support.redirecting import context_of
-from support.stream_parts import run_in_thread, wait_for
+from support.serving import wait_for
+from support.stream_parts import run_in_thread
 from support.stream_servers import FOREVER, HEAD, STOP, Script
 
 DEADLINE = 15.0

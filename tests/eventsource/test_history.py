@@ -209,6 +209,8 @@ def test_a_long_replay_does_not_count_as_a_slow_client() -> None:
 
 
 def test_a_stream_whose_thread_fell_behind_ends_so_that_its_client_is_told_of_the_gap() -> None:
+    # So the stream lives in this thread.
+    gevent.get_hub()
     history = EventHistory(max_events=2)
     reader = Reader()
     history.subscribe(reader.source)

@@ -14,7 +14,8 @@ from faye_ws.events import Event, StreamMessageEvent
 from faye_ws.eventsource.inbox import Inbox
 from faye_ws.runtime.reactor import Reactor, current_reactor
 from faye_ws.runtime.seconds import deadline_after
-from support.stream_parts import DEADLINE, Target, Thread, run_in_thread, wait_for
+from support.serving import wait_for
+from support.stream_parts import DEADLINE, Target, Thread, run_in_thread
 
 
 def make(thread: Thread | None = None) -> tuple[Target, Inbox]:

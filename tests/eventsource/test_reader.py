@@ -15,7 +15,8 @@ from faye_ws.errors import EventStreamError, EventStreamLost
 from faye_ws.eventsource.inbox import Inbox
 from faye_ws.eventsource.reader import Reader
 from faye_ws.runtime.reactor import Reactor, current_reactor
-from support.stream_parts import DEADLINE, Target, run_in_thread, wait_for
+from support.serving import wait_for
+from support.stream_parts import DEADLINE, Target, run_in_thread
 
 STREAM = SimpleNamespace(
     status_code=200,

@@ -15,7 +15,8 @@ from faye_ws.constants import NEVER
 from faye_ws.events import EventTarget
 from faye_ws.eventsource.response import Body, Phase, Response
 from faye_ws.runtime.seconds import deadline_after
-from support.stream_parts import DEADLINE, run_in_thread, wait_for
+from support.serving import wait_for
+from support.stream_parts import DEADLINE, run_in_thread
 
 
 class Target(EventTarget):
@@ -36,7 +37,8 @@ class Stream:
     def __init__(self, **options: Any) -> None:
         settings = {"ping": None, "send_timeout": None, "max_backlog": 10, **options}
         self.target = Target()
-        self.response = Response(self.target, b"first", **settings)
+        self.response = Response(b"first", **settings)
+        self.response.listeners_changed(self.target)
         self.socket, self.client = socket.socketpair()
 
     def open(self) -> Body:

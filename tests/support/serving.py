@@ -47,7 +47,7 @@ Accept = Callable[[WebSocket], object]
 Application = Callable[..., Any]
 
 
-def wait_for(condition: Callable[..., object], what: object) -> None:
+def wait_for(condition: Callable[..., object], what: object = "it is so") -> None:
     """Wait until a condition is met, or fail at the deadline."""
     deadline = time.monotonic() + DEADLINE
     while not condition():

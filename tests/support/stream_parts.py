@@ -58,13 +58,6 @@ class Thread:
         function(*args)
 
 
-def wait_for(is_met: Callable[[], object]) -> None:
-    """Wait until a condition is met."""
-    with gevent.Timeout(DEADLINE):
-        while not is_met():
-            gevent.sleep(0.002)
-
-
 def run_in_thread(function: Callable[[], Any]) -> Any:
     """Call a function in a thread without a hub, while the hub of the test goes on."""
     results: list[Any] = []
