@@ -14,6 +14,7 @@ from faye_ws.events import (
     Event,
     EventTarget,
     MessageEvent,
+    StreamMessageEvent,
     event_handler,
 )
 
@@ -383,3 +384,11 @@ def test_events_say_what_happened() -> None:
 @pytest.mark.parametrize("cls", [Event, MessageEvent, ErrorEvent, CloseEvent])
 def test_events_have_no_dictionary(cls: type[Event]) -> None:
     assert not hasattr(cls.__new__(cls), "__dict__")
+
+
+def test_an_event_of_a_stream_has_its_id_and_its_origin() -> None:
+    target = object()
+    event = StreamMessageEvent("tick", target, "x" * 100, "7", "https://example.com")
+    assert (event.type, event.target, event.data) == ("tick", target, "x" * 100)
+    assert (event.last_event_id, event.origin) == ("7", "https://example.com")
+    assert repr(event) == f"<StreamMessageEvent tick '7' {'x' * 80!r}>"

@@ -63,7 +63,7 @@ def test_interim_answers_that_do_not_end_are_refused(
         feed(interim * 17, cut)
 
 
-@pytest.mark.parametrize("status", [b"101", b"302", b"403", b"407", b"502"])
+@pytest.mark.parametrize("status", [b"101", b"300", b"302", b"403", b"407", b"502"])
 def test_any_other_answer_is_a_refusal_with_its_status(cut: Cut, status: bytes) -> None:
     with pytest.raises(InvalidStatus, match="the proxy answered ") as caught:
         feed(b"HTTP/1.1 " + status + b" No\r\n\r\n", cut)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faye_ws.driver.frames import FrameHeader, parse_header, serialize_frame
+from faye_ws.driver.frames import FrameHeader, check_control, parse_header, serialize_frame
 from faye_ws.errors import MessageTooBig, ProtocolError
 from support import wire
 
@@ -213,3 +213,10 @@ def test_what_is_serialized_is_parsed(frames: list[tuple[int, bytes]], key: byte
     data = b"".join(serialize_frame(first, payload, key) for first, payload in frames)
     assert wire.unframe(data) == frames
     assert parse(data, bool(key)) == frames
+
+
+def test_a_ping_or_pong_to_be_sent_has_125_bytes_at_most() -> None:
+    for payload in (b"", bytes(125)):
+        assert check_control(payload) is payload
+    with pytest.raises(ValueError, match="more than 125 bytes"):
+        check_control(bytes(126))

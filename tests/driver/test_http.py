@@ -223,6 +223,10 @@ def test_a_field_that_is_not_there_has_a_default() -> None:
     assert "Absent" not in headers
 
 
+def test_headers_show_their_fields() -> None:
+    assert repr(Headers({"A": "1"})) == "Headers([('A', '1')])"
+
+
 def test_headers_are_made_of_mappings_pairs_and_headers() -> None:
     pairs = [("A", "1"), ("B", "2")]
     for source in (dict(pairs), pairs, iter(pairs), Headers(pairs)):
