@@ -338,9 +338,8 @@ class Endpoint:
         if transport is None:
             return
         is_open = self.phase in (_OPEN, _ENDING)
-        if not transport.is_broken and (
-            self.owner.is_behind or (is_open and self.owner.wants_none())
-        ):
+        # A full inbox is no reason by itself: only one that is behind tells us when it is empty.
+        if not transport.is_broken and (self.owner.is_behind or (is_open and self.owner.is_paused)):
             transport.pause_reading()
             if not self._is_watching(Leaving):
                 self._watch(Leaving(self, transport))
