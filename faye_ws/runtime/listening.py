@@ -115,14 +115,19 @@ class ListenerQueue:
 
     def listeners_changed(self) -> None:
         """Let new listeners hear what they have not missed."""
+        # In the hub: this may be another thread.
         if self._notices and self.worker is None:
-            if not self._is_early():
-                self._notices = deque(filter(self._is_wanted, self._notices))
-            self._reactor.post(self.start)
+            self._reactor.post(self._start_anew)
 
-    def clear(self) -> None:
-        """Forget what was not heard yet."""
+    def _start_anew(self) -> None:
+        if self._notices and self.worker is None and not self._is_early():
+            self._notices = deque(filter(self._is_wanted, self._notices))
+        self.start()
+
+    def forget(self) -> None:
+        """Forget what was not heard yet, and the listener at work: their hub is gone."""
         self._notices = None
+        self.worker = None
 
     def retire(self) -> None:
         """Let go of the owner, which will have nothing more to be heard."""
@@ -142,7 +147,8 @@ class ListenerQueue:
         return self._thread is not None and not self._thread.has_waited()
 
     def _has_notice(self) -> bool:
-        return bool(self._notices) and any(map(self._is_wanted, self._notices or ()))
+        # A copy, made in one step: other threads ask this, too, while the hub adds and takes.
+        return any(map(self._is_wanted, tuple(self._notices or ())))
 
     # In a worker greenlet
 
@@ -159,7 +165,8 @@ class ListenerQueue:
                 else:
                     self._run_in_context(self._run)
                 worker, self.worker = self.worker, None
-                if not self._owner.listeners_rest(worker) and not self._notices:
+                # None, and nothing is left to do, if it was forgotten meanwhile.
+                if worker is None or not (self._owner.listeners_rest(worker) or self._notices):
                     return
         finally:
             self.worker = None

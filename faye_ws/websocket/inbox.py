@@ -248,7 +248,7 @@ class Inbox:
         """Handle that the connection belongs to another process, or to nobody."""
         if self._end is None or self.endpoint.phase < _LINGERING:
             self._end = Close(CloseCode.ABNORMAL_CLOSURE)
-        self.listening.clear()
+        self.listening.forget()
         if self.exchange is not None:
             self.exchange.wake()
 
