@@ -115,11 +115,11 @@ class ListenerQueue:
 
     def listeners_changed(self) -> None:
         """Let new listeners hear what they have not missed."""
-        # In the hub: this may be another thread.
         if self._notices and self.worker is None:
-            self._reactor.post(self._start_anew)
+            # There, since other threads may add listeners, while the hub adds notices.
+            self._reactor.post(self._look_again)
 
-    def _start_anew(self) -> None:
+    def _look_again(self) -> None:
         if self._notices and self.worker is None and not self._is_early():
             self._notices = deque(filter(self._is_wanted, self._notices))
         self.start()
@@ -147,8 +147,8 @@ class ListenerQueue:
         return self._thread is not None and not self._thread.has_waited()
 
     def _has_notice(self) -> bool:
-        # A copy, made in one step: other threads ask this, too, while the hub adds and takes.
-        return any(map(self._is_wanted, tuple(self._notices or ())))
+        # A copy, since other threads ask, too, while the hub takes notices.
+        return bool(self._notices) and any(map(self._is_wanted, tuple(self._notices or ())))
 
     # In a worker greenlet
 

@@ -213,10 +213,12 @@ class Endpoint:
         self.driver.abort()
         self.driver.events()
         self.driver.answer_close()
-        self.owner.forgotten()
+        was_closed = self.phase >= _LINGERING
         self._slot = None
         if self.phase is not _GONE:
             self._enter(_GONE)
+        # By now: other threads that wait are going to look.
+        self.owner.forgotten(was_closed)
 
     def disown(self) -> None:
         """Forget the connection, and what has come over it: it is another process's."""

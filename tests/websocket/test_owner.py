@@ -23,7 +23,7 @@ def test_nobody_wants_and_answers_nothing_but_is_never_behind() -> None:
         NOBODY.take_end,
         NOBODY.drained,
         NOBODY.released,
-        NOBODY.forgotten,
+        lambda: NOBODY.forgotten(was_closed=True),
         NOBODY.disowned,
     ],
 )
