@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from faye_ws import Connection
 from faye_ws.driver.http import parse_request
 from faye_ws.driver.server import RequestServer
-from faye_ws.runtime.reactor import current_reactor
+from faye_ws.runtime.reactor import Reactor, current_reactor
 from faye_ws.runtime.threads import ListenerThread
 from faye_ws.websocket.endpoint import Endpoint
 from faye_ws.websocket.inbox import Inbox
 from faye_ws.websocket.settings import check_settings
 
 from . import wire
+from .serving import wait_for
 
 
 def inbox_of(connection: Connection) -> Inbox:
@@ -31,6 +33,18 @@ def is_stalled(connection: Connection) -> bool:
     """Return whether the peer is not read for now."""
     transport = connection._inbox.endpoint.transport
     return transport is not None and transport.is_paused
+
+
+class Here:
+    """A place for listeners that is no other thread, so that a test is alone with the hub."""
+
+    def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
+        """Call a function."""
+        function(*args)
+
+    def has_waited(self) -> bool:
+        """Return whether all listeners are there."""
+        return True
 
 
 class Parts:
@@ -61,6 +75,24 @@ class Parts:
     def open(self, early: bytes = b"") -> None:
         """Open it, as if the peer had sent bytes right behind its request."""
         self.endpoint.attach(self._ours, early, keep_socket=False)
+
+    def reads_head(self) -> None:
+        """Let the peer read the response to its request."""
+        assert self.reads() == wire.ACCEPTANCE
+
+    def reads(self) -> bytes:
+        """Let the peer read what has come, or what comes next."""
+        data: list[bytes] = []
+
+        def read() -> bool:
+            try:
+                data.append(self.peer.recv(2**20))
+            except BlockingIOError:
+                return bool(data)
+            return not data[-1]
+
+        wait_for(read, "something has come")
+        return b"".join(data)
 
     def close(self) -> None:
         """End what is left of it."""

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from gevent.hub import Hub
 
-from faye_ws.runtime.reactor import Reactor
 from faye_ws.websocket import inbox as module
 from faye_ws.websocket.phase import Phase
 from faye_ws.websocket.receiving import Readers
-from support.parts import Parts
+from support.parts import Here, Parts
 from support.serving import DEADLINE, close, text, wait_for
-
-
-class Here:
-    """A place for listeners that is no other thread, so that a test is alone with the hub."""
-
-    def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
-        """Call a function."""
-        function(*args)
-
-    def has_waited(self) -> bool:
-        """Return whether all listeners are there."""
-        return True
 
 
 @pytest.fixture
@@ -64,7 +51,7 @@ def test_threads_are_woken_when_they_can_see_that_the_connection_is_gone(
     seen: list[Any] = []
 
     class Waking:
-        asking: list[Any] = []
+        asking = ()
 
         def settle(self) -> int:
             return 0
