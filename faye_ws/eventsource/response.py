@@ -290,7 +290,7 @@ class Response:
         """Let go of the stream, which belongs to another process, or to nobody."""
         if self.phase is not _GONE:
             self._let_go()
-        self.listening.clear()
+        self.listening.forget()
 
     def disown(self) -> None:
         """Forget the stream, which is another process's."""

@@ -125,9 +125,10 @@ class ListenerQueue:
             self._notices = deque(filter(self._is_wanted, self._notices))
         self.start()
 
-    def clear(self) -> None:
-        """Forget what was not heard yet."""
+    def forget(self) -> None:
+        """Forget what was not heard yet, and the listener at work: their hub is gone."""
         self._notices = None
+        self.worker = None
 
     def retire(self) -> None:
         """Let go of the owner, which will have nothing more to be heard."""
@@ -171,7 +172,8 @@ class ListenerQueue:
                 else:
                     self._run_in_context(self._run)
                 worker, self.worker = self.worker, None
-                if not self._owner.listeners_rest(worker) and not self._notices:
+                # None, and nothing is left to do, if it was forgotten meanwhile.
+                if worker is None or not (self._owner.listeners_rest(worker) or self._notices):
                     return
         finally:
             self.worker = None

@@ -215,8 +215,7 @@ class Transport:
             self._drop_for(error)
 
     def _write_backlog(self) -> None:
-        if self._backlog is None:
-            return
+        assert self._backlog is not None
         before = self.backlog
         try:
             sent = self.socket.send(self._backlog)

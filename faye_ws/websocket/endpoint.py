@@ -213,10 +213,12 @@ class Endpoint:
         self.driver.abort()
         self.driver.events()
         self.driver.answer_close()
-        self.owner.forgotten()
+        was_closed = self.phase >= _LINGERING
         self._slot = None
         if self.phase is not _GONE:
             self._enter(_GONE)
+        # By now: other threads that wait are going to look.
+        self.owner.forgotten(was_closed)
 
     def disown(self) -> None:
         """Forget the connection, and what has come over it: it is another process's."""
@@ -338,9 +340,8 @@ class Endpoint:
         if transport is None:
             return
         is_open = self.phase in (_OPEN, _ENDING)
-        if not transport.is_broken and (
-            self.owner.is_behind or (is_open and self.owner.wants_none())
-        ):
+        # A full inbox is no reason by itself: only one that is behind tells us when it is empty.
+        if not transport.is_broken and (self.owner.is_behind or (is_open and self.owner.is_paused)):
             transport.pause_reading()
             if not self._is_watching(Leaving):
                 self._watch(Leaving(self, transport))

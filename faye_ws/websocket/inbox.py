@@ -95,7 +95,8 @@ class Inbox:
         self.pongs: ExpectedPongs | None = None
         # The types of events that messages are for the listeners: `message`, `data`, or both.
         self._hears: tuple[str, ...] = ()
-        self._readers: Readers | None = None
+        # Not made by whichever thread comes first: two may come at once.
+        self._readers = None if thread is None else Readers(endpoint.reactor.hub)
         # What ends the connection, once that has come.
         self._end: Close | None = None
         endpoint.owner = self
@@ -244,11 +245,11 @@ class Inbox:
         """Handle that there is no socket any more."""
         self.endpoint.advance_soon()
 
-    def forgotten(self) -> None:
+    def forgotten(self, was_closed: bool) -> None:
         """Handle that the connection belongs to another process, or to nobody."""
-        if self._end is None or self.endpoint.phase < _LINGERING:
+        if self._end is None or not was_closed:
             self._end = Close(CloseCode.ABNORMAL_CLOSURE)
-        self.listening.clear()
+        self.listening.forget()
         if self.exchange is not None:
             self.exchange.wake()
 

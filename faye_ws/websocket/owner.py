@@ -35,7 +35,7 @@ class Owner(Protocol):
     def released(self) -> None:
         """Handle that there is no socket any more."""
 
-    def forgotten(self) -> None:
+    def forgotten(self, was_closed: bool) -> None:
         """Handle that the connection belongs to another process, or to nobody."""
 
     def disowned(self) -> None:
@@ -53,7 +53,10 @@ class _Nobody:
     def advance(self) -> None:
         pass
 
-    take = input_ended = take_end = drained = released = forgotten = disowned = advance
+    take = input_ended = take_end = drained = released = disowned = advance
+
+    def forgotten(self, was_closed: bool) -> None:
+        pass
 
     def wants_none(self) -> bool:
         return False

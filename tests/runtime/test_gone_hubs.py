@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
 
 from faye_ws import Client, ConnectionClosed, EventSource, WebSocket, broadcast
@@ -57,6 +58,35 @@ def test_a_connection_whose_hub_is_gone_is_closed_for_all_who_ask(
     connect: Serving, destroy: bool
 ) -> None:
     ws = _client_of_a_hub_that_ends(connect, destroy)
+    assert ws.send("anybody?") is False
+    assert ws.ping() is False
+    ws.close()
+    assert ws.wait_closed(DEADLINE).code == 1006
+    with pytest.raises(ConnectionClosed):
+        ws.receive(DEADLINE)
+
+
+def test_a_connection_whose_hub_is_gone_is_closed_though_a_listener_was_at_work(
+    connect: Serving,
+) -> None:
+    clients: list[Client] = []
+
+    def work() -> None:
+        gevent.get_hub()
+        ws = Client(f"ws://127.0.0.1:{connect.port}{path}")
+        is_at_work = gevent.event.Event()
+
+        @ws.on("open")
+        def block(event: object) -> None:
+            is_at_work.set()
+            gevent.sleep(3600)
+
+        assert is_at_work.wait(DEADLINE)
+        clients.append(ws)
+
+    path = connect.expect()
+    _in_thread(work)
+    (ws,) = clients
     assert ws.send("anybody?") is False
     assert ws.ping() is False
     ws.close()

@@ -19,7 +19,7 @@ from faye_ws.websocket import watches
 from faye_ws.websocket.connection import Connection
 from faye_ws.websocket.phase import Phase
 from support import serving, wire
-from support.parts import endpoint_of, is_stalled
+from support.parts import endpoint_of, inbox_of, is_stalled
 from support.serving import DEADLINE, Serving, handshake, wait_for
 
 connect = serving.connect
@@ -144,6 +144,23 @@ def test_compressed_messages_are_inflated_when_there_is_room_for_them(
     assert held < 5 * MEBIBYTE
     assert peak < 12 * MEBIBYTE
     for _ in range(MANY):
+        assert ends.ws.receive(DEADLINE) == message
+    ends.peer.sendall(ends.deflated("and another"))
+    assert ends.ws.receive(DEADLINE) == "and another"
+
+
+def test_a_peer_is_read_again_when_the_last_of_what_has_waited_fills_the_inbox(
+    open_ends: Open,
+) -> None:
+    ends = open_ends()
+    message = bytes(700 * 1024)
+    # Two fill the inbox. The other two do that once more, and then nothing is left to wait.
+    ends.peer.sendall(ends.deflated(*[message] * 4))
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
+    for _ in range(2):
+        assert ends.ws.receive(DEADLINE) == message
+    wait_for(lambda: inbox_of(ends.ws).messages, "the others have come")
+    for _ in range(2):
         assert ends.ws.receive(DEADLINE) == message
     ends.peer.sendall(ends.deflated("and another"))
     assert ends.ws.receive(DEADLINE) == "and another"
