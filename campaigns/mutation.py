@@ -52,10 +52,8 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        ignore = shutil.ignore_patterns("__pycache__", "node_modules")
-        for name in ("faye_ws", "tests"):
-            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-        shutil.copy(ROOT / "setup.cfg", folder)
+        ignore = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
+        shutil.copytree(ROOT, folder, ignore=ignore)
 
     def survives(self, mutant: Mutant, limit: float) -> bool:
         """Tell whether the tests of a source pass with a fault in it."""

@@ -221,7 +221,7 @@ def test_by_default_a_server_must_have_a_name_that_the_system_trusts(
 def test_what_the_system_trusts_is_read_once() -> None:
     context = TLSSettings(None, None).context
     assert TLSSettings({"server_hostname": "h"}, None).context is context
-    assert TLSSettings(None, None).for_others().context is context  # type: ignore[union-attr]
+    assert TLSSettings(None, None).without_certificate().context is context
     assert TLSSettings({"verify": True}, None).context is not context
 
 
@@ -314,15 +314,15 @@ def test_for_others_is_whom_to_trust_and_nothing_of_our_own(
     certificates: Certificates, mine: dict[str, str]
 ) -> None:
     options = {"ca": certificates.ca, "server_hostname": "h", **mine}
-    others = TLSSettings(options, None).for_others()
+    others = TLSSettings(options, None).without_certificate()
     assert others is not None
     assert others.server_hostname is None
     assert shown(others, certificates) is None
-    careless = TLSSettings({"verify": False, **mine}, None).for_others()
+    careless = TLSSettings({"verify": False, **mine}, None).without_certificate()
     assert careless is not None
     assert shown(careless, certificates) is None
     # It may have a certificate.
-    assert TLSSettings(certificates.trusted, None).for_others() is None
+    assert TLSSettings(certificates.trusted, None).without_certificate() is None
 
 
 # One connection
