@@ -48,8 +48,8 @@ def measure(source: Path) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="coverage-") as name:
         folder = Path(name)
         tests = [str(path.relative_to(ROOT)) for path in own_tests(source)]
-        what = [*PYTEST, *tests] if tests else [importing(source, folder)]
-        faults += run(folder, "run", *what)
+        alone = [*PYTEST, "-p", "campaigns.raw_threads", *tests]
+        faults += run(folder, "run", *(alone if tests else [importing(source, folder)]))
         # With a list that is empty if the tests have not even imported the source.
         report = folder / "report.json"
         run(folder, "json", "--quiet", f"--include={source}", "-o", str(report))

@@ -9,7 +9,8 @@ difference, not by its line.
 
 Each of two or more workers has a copy of the project, so nothing is ever changed in this one.
 
-Exit status: 0 if all survivors are explained, 1 if not, 2 if the tests fail without a fault.
+Exit status: 0 if all survivors are explained, and nothing else is, 1 if not, 2 if the tests fail
+without a fault.
 """
 
 from __future__ import annotations
@@ -52,10 +53,8 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        ignore = shutil.ignore_patterns("__pycache__", "node_modules")
-        for name in ("faye_ws", "tests"):
-            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-        shutil.copy(ROOT / "setup.cfg", folder)
+        ignore = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
+        shutil.copytree(ROOT, folder, ignore=ignore)
 
     def survives(self, mutant: Mutant, limit: float) -> bool:
         """Tell whether the tests of a source pass with a fault in it."""
@@ -103,6 +102,10 @@ class Explained(NamedTuple):
 
     name: str
     difference: str
+
+    @classmethod
+    def of(cls, mutant: Mutant) -> Explained:
+        return cls(mutant.name, without_indent(mutant.difference))
 
 
 def explained() -> set[Explained]:
@@ -186,7 +189,11 @@ def main() -> int:
     chosen.sort(key=lambda mutant: (mutant.path, mutant.line))
     print(f"{len(chosen)} of {len(mutants)} mutants of {len(options.sources)} sources", flush=True)
     workers = os.cpu_count() or 1
-    known = explained()
+    names = {mutant.name for mutant in mutants}
+    known = {one for one in explained() if one.name in names}
+    outdated = known - set(map(Explained.of, mutants))
+    for one in sorted(outdated):
+        print(f"\n{one.name}: explained, but there is no such mutant\n{one.difference}")
     tried: Counter[str] = Counter()
     with (
         tempfile.TemporaryDirectory(prefix="mutation-", ignore_cleanup_errors=True) as folder,
@@ -199,13 +206,14 @@ def main() -> int:
             print(f"The tests fail without a fault: {error}", file=sys.stderr)
             return 2
         for mutant, survives in zip(chosen, pool.map(run.survives, chosen), strict=True):
-            is_known = Explained(mutant.name, without_indent(mutant.difference)) in known
-            outcome = ("explained" if is_known else "survived") if survives else "killed"
+            outcome = "killed"
+            if survives:
+                outcome = "explained" if Explained.of(mutant) in known else "survived"
             tried[outcome] += 1
             if outcome == "survived":
                 print(f"\n{mutant.name}:{mutant.line}\n{mutant.difference}", flush=True)
     print(", ".join(f"{number} {outcome}" for outcome, number in sorted(tried.items())))
-    return 1 if tried["survived"] else 0
+    return 1 if tried["survived"] or outdated else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import errno
 import pytest
 
 from faye_ws import errors
+from faye_ws.constants import CloseCode
 from faye_ws.errors import (
     ConnectionClosed,
     EventStreamError,
@@ -67,7 +68,7 @@ def test_a_response_that_opens_nothing_is_kept() -> None:
     [
         (1006, "", "the connection is closed (1006)"),
         (4000, "bye", "the connection is closed (4000 bye)"),
-        (errors.CloseCode.GOING_AWAY, "", "the connection is closed (1001)"),
+        (CloseCode.GOING_AWAY, "", "the connection is closed (1001)"),
     ],
 )
 def test_a_closed_connection_says_how_it_was_closed(code: int, reason: str, sentence: str) -> None:

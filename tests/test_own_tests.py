@@ -150,6 +150,11 @@ def test_a_fault_that_no_test_notices_survives_until_it_is_explained(project: Pr
     done = project.run("mutation", "faye_ws/driver/bounds.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("2 explained, ")
+    # When the line has changed the explanation has to be looked at.
+    project.write("faye_ws/driver/bounds.py", SOURCE.replace("number > 9", "number >= 10"))
+    done = project.run("mutation", "faye_ws/driver/bounds.py", "--sample", "1")
+    assert done.returncode == 1
+    assert "faye_ws/driver/bounds.py: explained, but there is no such mutant" in done.stdout
 
 
 def test_tests_that_fail_without_a_fault_are_no_judges(project: Project) -> None:

@@ -219,7 +219,8 @@ def listener() -> Iterator[plain_socket.socket]:
 
 
 def test_it_connects_from_where_the_application_wants(listener: plain_socket.socket) -> None:
-    with closing(connect_tcp(*listener.getsockname(), ("127.0.0.2", 0))) as sock:
+    host, port = listener.getsockname()
+    with closing(connect_tcp(host, port, ("127.0.0.2", 0))) as sock:
         assert sock.gettimeout() == 0.0
         assert sock.getsockname()[0] == "127.0.0.2"
         accepted, address = listener.accept()
@@ -251,6 +252,7 @@ def test_of_several_addresses_the_last_failure_is_told(
 
 
 def test_a_connection_that_is_given_up_leaves_no_socket(listener: plain_socket.socket) -> None:
+    host, port = listener.getsockname()
     before = descriptors()
     with ExitStack() as stack:
         # As many as the kernel takes for nobody; then it answers no more.
@@ -261,7 +263,7 @@ def test_a_connection_that_is_given_up_leaves_no_socket(listener: plain_socket.s
                 waiting.connect(listener.getsockname())
         held = descriptors()
         with pytest.raises(gevent.Timeout), gevent.Timeout(0.1):
-            connect_tcp(*listener.getsockname(), None)
+            connect_tcp(host, port, None)
         assert descriptors() <= held
     assert descriptors() <= before
 
@@ -372,10 +374,12 @@ def test_over_tls_all_is_sent_and_heard_though_the_socket_takes_little(
     thread, received = serve_tls(certificates, theirs, fill(ours), length)
     settings = TLSSettings({"ca": certificates.ca}, None)
 
+    asking: Any = Asking(length)
+
     def go() -> None:
         # The dot is not part of the name.
         tls = start_tls(ours, settings, "localhost.")
-        open_tunnel(tls, Asking(length))
+        open_tunnel(tls, asking)
 
     # It waits first: nothing of its hello goes.
     client = gevent.spawn(go)

@@ -378,7 +378,7 @@ def tunnelling(**options: Any) -> Iterator[tuple[int, list[bytes]]]:
     server = StreamServer(("127.0.0.1", 0), converse, **options)
     server.start()
     try:
-        yield server.server_port, heads
+        yield int(server.server_port or 0), heads
     finally:
         server.stop(timeout=0)
 

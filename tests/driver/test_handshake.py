@@ -140,7 +140,7 @@ def test_another_version_is_refused_with_426(version: str | None) -> None:
     [({"sec_websocket_key1": "1 2", "sec_websocket_key2": "3 4"}, "hixie-76"), ({}, "hixie-75")],
 )
 def test_a_version_before_the_rfc_is_refused_with_426(fields: dict[str, Any], version: str) -> None:
-    of_hybi = {"sec_websocket_key": None, "sec_websocket_version": None}
+    of_hybi: dict[str, Any] = {"sec_websocket_key": None, "sec_websocket_version": None}
     with pytest.raises(UnsupportedVersion, match=f"{version} is not spoken here") as caught:
         check_request(request(**of_hybi, **fields))
     assert caught.value.status == 426

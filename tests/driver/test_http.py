@@ -265,6 +265,7 @@ def test_heads_are_serialized() -> None:
     request = Request("GET", "/?a", headers)
     assert request.serialize() == b"GET /?a HTTP/1.1\r\nHost: x\r\nName: \xfc\r\n\r\n"
     response = Response(403, Headers({"Connection": "close"}), b"No.\n")
+    assert (request.version, response.version) == ("HTTP/1.1", "HTTP/1.1")
     assert response.serialize() == b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\nNo.\n"
 
 
