@@ -21,7 +21,7 @@ import pytest
 
 from faye_ws import EventHistory, EventSource
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 EVENT = re.compile(r"(?:event: tick\n)?id: (.*)\n(?:data: (.*)\n)?")
 
 

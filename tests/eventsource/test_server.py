@@ -23,7 +23,7 @@ from gevent.ssl import SSLContext
 from faye_ws import EventSource, ReadyState, WebSocket, broadcast
 from support.certificates import Certificates
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 ACCEPT = b"Accept: text/event-stream\r\n"
 
 
