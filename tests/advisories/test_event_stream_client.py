@@ -23,7 +23,7 @@ from support.certificates import Certificates
 from support.redirecting import context_of
 from support.stream_servers import HEAD, STOP, Script
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 SECRET = b"s3cret"
 SECRETS = {
     "Authorization": "Bearer s3cret",

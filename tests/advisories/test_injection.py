@@ -18,7 +18,7 @@ from gevent.pywsgi import WSGIServer
 
 from faye_ws import Client, EventHistory, EventSource, WebSocket, broadcast
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 # WHATWG HTML, 9.2.5: "end-of-line = ( cr lf / cr / lf )".
 ENDS_OF_LINES = {"CR": "\r", "LF": "\n", "CRLF": "\r\n"}
 BREAKS = {**ENDS_OF_LINES, "NUL": "\0"}

@@ -15,7 +15,7 @@ from gevent.pywsgi import WSGIServer
 
 from faye_ws import EventHistory, EventSource
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 Method = Callable[[EventHistory, EventSource], bool]
 either_method = pytest.mark.parametrize("method", [EventHistory.replay, EventHistory.subscribe])

@@ -30,7 +30,7 @@ from faye_ws.connecting.connector import (
 from faye_ws.connecting.tls import TLSSettings
 from support.certificates import Certificates
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 # RFC 5246, 7.4.1.1: "This message will be ignored by the client if the client is currently
 # negotiating a session."
 HELLO_REQUEST = b"\x16\x03\x03\x00\x04\0\0\0\0"

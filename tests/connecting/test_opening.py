@@ -22,7 +22,7 @@ from support import programs
 from support.certificates import Certificates
 from support.redirecting import context_of, redirecting, serve
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from support.certificates import Certificates
 from support.redirecting import context_of
 from support.stream_servers import HEAD, STOP, Script, flood, read_head
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 CHUNKED = HEAD.replace(b"Connection", b"Transfer-Encoding: chunked\r\nConnection")
 PACKED = HEAD.replace(b"Connection", b"Content-Encoding: gzip\r\nConnection")
 

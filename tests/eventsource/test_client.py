@@ -32,7 +32,7 @@ from support.serving import wait_for
 from support.stream_parts import run_in_thread
 from support.stream_servers import FOREVER, HEAD, STOP, Script
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 QUICK: dict[str, Any] = {"retry": 0.02}
 CHUNKED = HEAD.replace(b"Connection", b"Transfer-Encoding: chunked\r\nConnection")
 

@@ -24,7 +24,7 @@ from faye_ws.eventsource.history import begin_anew_after_fork
 from support import native
 from support.serving import wait_for
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 EVENT = re.compile(r"(?:event: tick\n)?id: (.*)\n(?:data: (.*)\n)?")
 
 

@@ -24,7 +24,7 @@ from faye_ws import EventSource, ReadyState, WebSocket, broadcast
 from support.certificates import Certificates
 from support.stream_parts import run_in_thread
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 ACCEPT = b"Accept: text/event-stream\r\n"
 
 

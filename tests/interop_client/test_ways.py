@@ -11,7 +11,7 @@ from faye_ws import Client, InvalidStatus
 from faye_ws.extensions import PermessageDeflate
 from support.certificates import Certificates
 
-DEADLINE = 20.0
+DEADLINE = 30.0
 MESSAGES: list[str | bytes] = [
     "Hello, world!",
     "",

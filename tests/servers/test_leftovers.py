@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from support import programs, serving
 
 HERE = Path(__file__).parent
-DEADLINE = 15.0
+DEADLINE = 30.0
 CONVERSATIONS = 60
 GTHREAD = ["-m", "gunicorn", "-k", "gthread", "--threads", "4", "-b", "127.0.0.1:0"]
 GTHREAD += ["--no-control-socket"]

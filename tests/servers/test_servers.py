@@ -26,7 +26,7 @@ from support.streams import Cut, bytewise
 
 HERE = Path(__file__).parent
 SERVED = HERE / "served.py"
-DEADLINE = 15.0
+DEADLINE = 30.0
 MESSAGES: list[str | bytes] = ["hi", b"bytes", "", b"", "é" * 10_000, b"x" * 2**20]
 
 _GUNICORN = {"gevent": ["-k", "gevent"], "gthread": ["-k", "gthread", "--threads", "8"]}

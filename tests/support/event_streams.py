@@ -12,7 +12,7 @@ from support import programs
 
 HERE = Path(__file__).parent.parent / "event_streams"
 APP = HERE / "app.py"
-DEADLINE = 15.0
+DEADLINE = 30.0
 GUNICORN = {"gevent": ["-k", "gevent"], "gthread": ["-k", "gthread", "--threads", "8"]}
 SERVERS = ["pywsgi", "gevent", "gthread", "werkzeug", "waitress", "wsgiref"]
 

@@ -85,7 +85,7 @@ class Program:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def wait_for_line(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
+    def wait_for_line(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
         """Return the match of the next line of the standard output that has one.
 
         The lines before it are passed over. Fails if there is none after `timeout` seconds.
@@ -110,7 +110,7 @@ class Program:
         descriptor = self._errors.fileno()
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
-    def wait_for_error(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
+    def wait_for_error(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
         """Return the first match in all that has been written to the standard error output."""
         deadline = time.monotonic() + timeout
         while not (match := re.search(pattern, self.errors())):
@@ -119,12 +119,12 @@ class Program:
             time.sleep(0.02)
         return match
 
-    def wait_for_gunicorn(self, timeout: float = 15.0) -> int:
+    def wait_for_gunicorn(self, timeout: float = 30.0) -> int:
         """Return the port of a gunicorn, once its worker has begun."""
         listening = r"Listening at: https?://127\.0\.0\.1:(\d+)[\s\S]*Booting worker"
         return int(self.wait_for_error(listening, timeout)[1])
 
-    def stop(self, signum: int = signal.SIGTERM, timeout: float = 15.0) -> int:
+    def stop(self, signum: int = signal.SIGTERM, timeout: float = 30.0) -> int:
         """End the program with a signal, and return its exit code."""
         self.process.send_signal(signum)
         try:

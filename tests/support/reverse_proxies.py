@@ -12,7 +12,7 @@ from pathlib import Path
 from support import programs
 
 SERVED = Path(__file__).parent.parent / "proxies" / "served.py"
-DEADLINE = 15.0
+DEADLINE = 30.0
 
 
 def dial(port: int) -> socket.socket:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "faye_ws"]
-DEADLINE = 20.0
+DEADLINE = 30.0
 WIDTH = 60
 
 

@@ -19,7 +19,7 @@ from support.wire import WHOLE_TEXT as TEXT
 
 __all__ = ["CLOSE", "PING", "TEXT", "ScriptPeer", "run"]
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 
 
 class ScriptPeer(Reader):

@@ -33,7 +33,7 @@ from support import wire
 from support.reading import Reader
 
 # Seconds after which a test has waited long enough.
-DEADLINE = 10.0
+DEADLINE = 30.0
 # How a file of ours begins in a traceback, whatever the folder that the tests are in is called.
 PACKAGE = str(Path(faye_ws.__file__).parent) + os.sep
 # The kernel's buffers are kept small, so that a peer that does not read is noticed soon.

@@ -22,7 +22,7 @@ from faye_ws import Client, CloseEvent, ConnectionClosed, HandshakeError, ReadyS
 from faye_ws.extensions import PermessageDeflate
 from support.certificates import Certificates
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 MESSAGES: list[str | bytes] = ["hi", b"bytes", "", b"", "é" * 100_000, bytes(range(256)) * 5_000]
 
 
