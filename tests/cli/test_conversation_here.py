@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
 import pytest
 
-from faye_ws import WebSocket
+from faye_ws import Client, WebSocket
 from faye_ws.cli import conversation
 from faye_ws.cli.arguments import parse_arguments
 from faye_ws.cli.conversation import Conversation, connect
@@ -208,22 +210,29 @@ def test_a_server_that_never_stops_talking_is_left(
 
 
 def test_a_server_that_does_not_answer_is_told(
-    serve: Serving, hold: Hold, monkeypatch: pytest.MonkeyPatch
+    hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversation, "_LAST_WORDS", 0.05)
+    # None of its pongs comes.
+    monkeypatch.setattr(Client, "ping", lambda ws, callback: True)
+    console = Console("one")
+    assert hold(console, accept=echo) == INCOMPLETE
+    assert console.errors == ["faye-ws: no answer for 0.05 seconds; --wait waits longer"]
 
+
+def test_a_server_that_closes_owes_no_answer(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
     def accept(ws: WebSocket) -> None:
-        # Its pongs wait behind what it does not get rid of.
-        ws.on("open", lambda event: gevent.spawn(ws.pause))
+        ws.on("message", lambda event: gevent.spawn_later(0.1, ws.close))
 
-    console = Console("one", waits=False)
-    status = hold(console, "--timeout", "0.2", accept=accept)
-    assert status in (INCOMPLETE, LOST)
+    monkeypatch.setattr(conversation, "_LAST_WORDS", 0.02)
+    monkeypatch.setattr(Client, "ping", lambda ws, callback: True)
+    monkeypatch.setattr(Client, "buffered_amount", property(lambda ws: time.monotonic()))
+    console = Console("one")
+    assert hold(console, accept=accept) == OK
+    assert console.errors == []
 
 
 def test_a_signal_ends_it_and_is_its_status(hold: Hold) -> None:
-    import os
-
     def accept(ws: WebSocket) -> None:
         ws.on("open", lambda event: os.kill(os.getpid(), signal.SIGTERM))
 
@@ -236,7 +245,7 @@ def test_the_options_are_those_of_a_client(serve: Serving, certificates: Certifi
     url = f"ws://127.0.0.1:{serve.port}{serve.expect()}"
     more = ["--insecure", "--no-proxy", "--compress", "--ca", certificates.ca, "-p", "irc"]
     ws = connect(parse_arguments([*more, url], "1"))
-    ws.wait_open(10)
+    ws.wait_open()
     assert not ws.protocol
     ws.close()
     ws.wait_closed(10)
