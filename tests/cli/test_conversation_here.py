@@ -16,8 +16,9 @@ from faye_ws.cli import conversation
 from faye_ws.cli.arguments import parse_arguments
 from faye_ws.cli.conversation import Conversation, connect
 from faye_ws.cli.status import CLOSED_OTHERWISE, INCOMPLETE, LOST, NOT_OPENED, OK
-from support import serving
+from support import native, serving
 from support.certificates import Certificates
+from support.scripts import ScriptPeer
 from support.serving import Serving
 
 serve = serving.connect
@@ -209,9 +210,7 @@ def test_a_server_that_never_stops_talking_is_left(
     assert len(console.shown) > 1
 
 
-def test_a_server_that_does_not_answer_is_told(
-    hold: Hold, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_does_not_answer_is_told(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "_LAST_WORDS", 0.05)
     # None of its pongs comes.
     monkeypatch.setattr(Client, "ping", lambda ws, callback: True)
@@ -238,6 +237,41 @@ def test_a_signal_ends_it_and_is_its_status(hold: Hold) -> None:
 
     console = Console(waits=True)
     assert hold(console, accept=accept) == 128 + signal.SIGTERM
+    assert console.errors == []
+
+
+def test_a_count_is_waited_for_after_the_input(hold: Hold) -> None:
+    def accept(ws: WebSocket) -> None:
+        ws.on("message", lambda event: gevent.spawn_later(0.05, ws.end, "late"))
+
+    console = Console("one")
+    assert hold(console, "--count", "5", accept=accept) == OK
+    assert console.shown == ["late"]
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    gevent.sleep(0.01)
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_who_ends_the_program_does_not_wait_for_answers(
+    hold: Hold, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "_LAST_WORDS", 0.02)
+    # As if more and more were to be sent.
+    monkeypatch.setattr(Client, "buffered_amount", property(lambda ws: time.monotonic()))
+    console: Any = Console("one")
+    if when == "before":
+        console.lines = lambda: map(str, filter(lambda _: _kill(), [1]))
+    else:
+        gevent.spawn_later(0.1, _kill)
+    # A server that answers nothing, not even the close.
+    with ScriptPeer() as peer:
+        accepting = native.start(peer.accept)
+        given = parse_arguments(["--timeout", "1", peer.url], "1")
+        assert Conversation(connect(given), given, console).hold() == 128 + signal.SIGTERM
+        accepting.join(10)
     assert console.errors == []
 
 

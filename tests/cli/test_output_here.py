@@ -104,9 +104,7 @@ class _Full(Stream):
 
 
 @pytest.mark.parametrize("stream", [None, Stream()])
-def test_what_python_has_kept_back_is_written(
-    stream: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_python_has_kept_back_is_written(stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", stream)
     flush_output()
 
