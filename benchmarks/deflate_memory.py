@@ -90,6 +90,7 @@ def make_server(client: Client, setting: Setting) -> RequestServer:
         request_max_window_bits=setting.window_bits,
         mem_level=setting.mem_level,
     )
+    assert client.request is not None
     return RequestServer(client.request, extensions=[deflate])
 
 

@@ -26,14 +26,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .own_tests import ROOT, all_sources, module_name, own_tests
+from .own_tests import PYTEST, ROOT, all_sources, module_name, own_tests
 
 # Seconds that the test files of one source may take. Those that do not end are stopped.
 LIMIT = 300.0
 PRAGMA = re.compile(r"#\s*pragma: no (?:cover|branch)(.*)")
-# Always the same order and the same examples, so that what is covered does not change by itself.
-PYTEST = ["-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--numprocesses=0"]
-PYTEST += ["--randomly-seed=0", "--hypothesis-seed=0"]
 
 
 class Outcome(NamedTuple):
@@ -51,8 +48,8 @@ def measure(source: Path) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="coverage-") as name:
         folder = Path(name)
         tests = [str(path.relative_to(ROOT)) for path in own_tests(source)]
-        what = [*PYTEST, *tests] if tests else [importing(source, folder)]
-        faults += run(folder, "run", *what)
+        alone = [*PYTEST, "-p", "campaigns.raw_threads", *tests]
+        faults += run(folder, "run", *(alone if tests else [importing(source, folder)]))
         # With a list that is empty if the tests have not even imported the source.
         report = folder / "report.json"
         run(folder, "json", "--quiet", f"--include={source}", "-o", str(report))

@@ -17,6 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "faye_ws"
 TESTS = ROOT / "tests"
 
+# How they are run, by a Python: in one process, always in the same order and with the same
+# examples, so that what is covered, or which fault is noticed, does not change by itself.
+PYTEST = ["-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--numprocesses=0"]
+PYTEST += ["--randomly-seed=0", "--hypothesis-seed=0"]
+
 
 class Elsewhere(NamedTuple):
     """Test files that cover a part of a source beside its own, and why its own cannot."""

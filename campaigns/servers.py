@@ -241,15 +241,6 @@ def _script(kind: Kind, line: str | None) -> list[str]:
     return command if line is None else [*command, "--line", line]
 
 
-def prepare_for_signals() -> None:
-    """End by an exit when a signal comes, and have the programs that are started hear INT."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # An exit unwinds the blocks that end processes, which the default action does not.
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
-    # A shell has its background jobs ignore INT, and they would inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 # What a server says when something has gone wrong, and how a table calls it.
 _NOISE = {
     "worker timeout": r"WORKER TIMEOUT",

@@ -22,12 +22,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .commands import add_servers, prepare_for_signals, run_together
 from .hostile import MAX_LENGTH
 from .judging import Series
 from .servers import (
@@ -39,7 +39,6 @@ from .servers import (
     Server,
     choose,
     noise,
-    prepare_for_signals,
     tracebacks,
 )
 from .stock import MEASURES, Stock
@@ -242,16 +241,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--seconds", type=float, default=600.0, help="for each server (default: 600)")
-    add(
-        "--servers",
-        default="pywsgi,gevent,gthread,werkzeug",
-        help="such as 'pywsgi,gthread TLS'"
-        " (default: pywsgi, gunicorn's gevent and gthread, Werkzeug; each plain and TLS)",
-    )
-    add("--together", type=int, default=1, help="how many servers at once (default: 1)")
+    add_servers(parser, "servers")
     add("--at-once", type=int, default=24, help="peers at once (default: 24)")
     add("--rate", type=float, default=150.0, help="the most peers a second (default: 150)")
-    add("--line", help="Python code that main of pywsgi's and Werkzeug's script has about signals")
     options = parser.parse_args()
     try:
         options.kinds = choose(options.servers)
@@ -268,13 +260,7 @@ def run(options: argparse.Namespace, folder: Path) -> list[Outcome]:
     def soak_one(kind: Kind) -> Outcome:
         return soak(kind, folder / str(kind), options)
 
-    with ThreadPoolExecutor(options.together) as pool:
-        try:
-            return list(pool.map(soak_one, options.kinds))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            Group.end_all()
-            raise
+    return run_together(soak_one, options.kinds, options.together)
 
 
 def main() -> int:

@@ -19,21 +19,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from .commands import add_servers, prepare_for_signals, run_together
 from .departing import Departure, Watcher, WebSocketPeer, open_streams, open_websockets
 from .servers import (
     ROOT,
     CampaignError,
     Certificates,
-    Group,
     Kind,
     Server,
     choose,
     noise,
-    prepare_for_signals,
     tracebacks,
 )
 from .tables import Page, table
@@ -194,12 +192,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog=".ci/stops", description="Stop every server while connections are open."
     )
     add = parser.add_argument
-    add(
-        "--servers",
-        default="pywsgi,gevent,gthread,werkzeug",
-        help="such as 'pywsgi,gthread TLS'"
-        " (default: pywsgi, gunicorn's gevent and gthread, Werkzeug; each plain and TLS)",
-    )
+    add_servers(parser, "stops")
     add("--signals", default=",".join(SIGNALS), help="of TERM, HUP, INT (default: all)")
     add("--connections", type=int, default=50, help="of each of the two kinds (default: 50)")
     add(
@@ -208,12 +201,6 @@ def make_parser() -> argparse.ArgumentParser:
         help="how many peers never answer; one stop for each number of the list (default: 0,5)",
     )
     add("--within", type=float, default=1.0, help="seconds in which all must be told (default: 1)")
-    add("--together", type=int, default=1, help="how many stops at once (default: 1)")
-    add(
-        "--line",
-        help="Python code that main of pywsgi's and Werkzeug's script has about signals;"
-        " it knows faye_ws and server (default: TERM and HUP exit)",
-    )
     add("--gunicorn", default="", help="more arguments for gunicorn, such as '-c hooks.py'")
     add(
         "--write-page",
@@ -269,13 +256,7 @@ def run(options: argparse.Namespace) -> list[Result | CampaignError]:
             print(f"{seconds:5.0f} s  {name}: {words}", file=sys.stderr, flush=True)
             return outcome
 
-        with ThreadPoolExecutor(options.together) as pool:
-            try:
-                return list(pool.map(play_and_tell, stops))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                Group.end_all()
-                raise
+        return run_together(play_and_tell, stops, options.together)
 
 
 def main() -> int:

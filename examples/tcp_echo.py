@@ -35,6 +35,7 @@ class Echo(BaseRequestHandler):
         elif isinstance(event, Message):
             driver.binary(event.data)
         elif isinstance(event, Close):
+            driver.answer_close()
             print("close", event.code, event.reason)
 
 

@@ -22,6 +22,12 @@ HYBI_13 = "hybi-13"
 HIXIE_76 = "hixie-76"
 HIXIE_75 = "hixie-75"
 
+# RFC 9110, 4.2; `ws` and `wss` have the same (RFC 6455, 3).
+DEFAULT_PORTS = {"http": 80, "https": 443}
+# Header fields that a client may send to another origin after a redirect. Any other may be
+# a secret.
+HARMLESS_FIELDS = frozenset(("accept-language", "origin", "user-agent"))
+
 FIN = 0x80
 RSV1 = 0x40
 RSV2 = 0x20

@@ -8,7 +8,7 @@ from enum import Enum
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, overload
 
-logger = logging.getLogger("faye_ws")
+_logger = logging.getLogger("faye_ws")
 
 Listener = Callable[[Any], object]
 _L = TypeVar("_L", bound=Listener)
@@ -138,7 +138,7 @@ class EventTarget:
 
     def off(self, type: str, listener: Listener) -> None:
         """Remove a listener, if it is there."""
-        self._check_type(type)
+        self.check_type(type)
         self._set_listeners(
             tuple(
                 entry
@@ -167,23 +167,32 @@ class EventTarget:
                 continue
             if kind is _Kind.ONCE:
                 self.off(type, listener)
-            self._call(listener, event)
+            try:
+                listener(event)
+            except BaseException as error:
+                self.listener_raised(error)
 
-    def _call(self, listener: Callable[..., object], *args: object) -> None:
-        try:
-            listener(*args)
-        except BaseException as error:
-            self._listener_raised(error)
-
-    def _listener_raised(self, error: BaseException) -> None:
-        """Handle what a listener raised."""
-        logger.error("a listener raised", exc_info=error)
-
-    def _has_listener(self, type: str) -> bool:
+    def has_listener(self, type: str) -> bool:
+        """Return whether anybody listens to events of a type."""
         return any(entry[0] == type for entry in self._listeners)
 
+    def heard_types(self) -> set[str]:
+        """Return the types of events that somebody listens to."""
+        return {type for type, _, _ in self._listeners}
+
+    def remove_all_listeners(self) -> None:
+        """Remove the listeners of all types."""
+        self._set_listeners(())
+
+    def listeners_changed(self) -> None:
+        """Handle that listeners were added or removed. For subclasses."""
+
+    def listener_raised(self, error: BaseException) -> None:
+        """Handle what a listener raised, or pass it on by raising it. For subclasses."""
+        _logger.error("a listener raised", exc_info=error)
+
     def _add_or_decorate(self, type: str, listener: Listener | None, kind: _Kind) -> Any:
-        self._check_type(type)
+        self.check_type(type)
         if listener is None:
             return lambda function: self._add_or_decorate(type, function, kind)
         if not callable(listener):
@@ -196,13 +205,15 @@ class EventTarget:
             self._set_listeners((*self._listeners, (type, listener, kind)))
         return listener
 
-    def _check_type(self, type: str) -> None:
+    def check_type(self, type: str) -> None:
+        """Raise a `ValueError` unless there are events of a type. For subclasses."""
         if type not in self.event_types:
             known = ", ".join(sorted(self.event_types))
             raise ValueError(f"no event is called {type!r}: there are {known}")
 
     def _set_listeners(self, listeners: tuple[tuple[str, Listener, _Kind], ...]) -> None:
         self._listeners = listeners
+        self.listeners_changed()
 
     def _get_attribute(self, type: str) -> Listener | None:
         for known, listener, kind in self._listeners:

@@ -25,7 +25,7 @@ def no_proxy_of_the_machine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=CUTS.values(), ids=CUTS)
+@pytest.fixture(params=list(CUTS.values()), ids=list(CUTS))
 def cut(request: pytest.FixtureRequest) -> Cut:
     """A way to cut a stream; a test that asks for it runs with each."""
     chosen: Cut = request.param

@@ -14,6 +14,7 @@ from faye_ws.events import (
     Event,
     EventTarget,
     MessageEvent,
+    StreamMessageEvent,
     event_handler,
 )
 
@@ -307,7 +308,7 @@ def test_a_listener_that_raises_keeps_none_of_the_others_from_being_called(
 
 def test_a_target_may_know_better_what_to_do_with_what_is_raised() -> None:
     class Strict(Target):
-        def _listener_raised(self, error: BaseException) -> None:
+        def listener_raised(self, error: BaseException) -> None:
             raised.append(error)
 
     raised: list[BaseException] = []
@@ -383,3 +384,49 @@ def test_events_say_what_happened() -> None:
 @pytest.mark.parametrize("cls", [Event, MessageEvent, ErrorEvent, CloseEvent])
 def test_events_have_no_dictionary(cls: type[Event]) -> None:
     assert not hasattr(cls.__new__(cls), "__dict__")
+
+
+def test_an_event_of_a_stream_has_its_id_and_its_origin() -> None:
+    target = object()
+    event = StreamMessageEvent("tick", target, "x" * 100, "7", "https://example.com")
+    assert (event.type, event.target, event.data) == ("tick", target, "x" * 100)
+    assert (event.last_event_id, event.origin) == ("7", "https://example.com")
+    assert repr(event) == f"<StreamMessageEvent tick '7' {'x' * 80!r}>"
+
+
+def test_a_target_says_whether_anybody_listens(target: Target, record: Record) -> None:
+    assert not target.has_listener("message")
+    listener = target.on("message", record.note("a"))
+    assert target.has_listener("message")
+    assert not target.has_listener("close")
+    target.off("message", listener)
+    target.onclose = record.note("b")
+    assert (target.has_listener("message"), target.has_listener("close")) == (False, True)
+
+
+def test_all_listeners_can_be_removed_at_once(target: Target, record: Record) -> None:
+    target.on("message", record.note("a"))
+    target.onmessage = record.note("b")
+    target.once("close", record.note("c"))
+    target.remove_all_listeners()
+    dispatch(target)
+    dispatch(target, "close")
+    assert record.take() == ""
+    assert target.onmessage is None
+
+
+def test_a_target_may_know_that_its_listeners_have_changed() -> None:
+    class Knowing(Target):
+        changes = 0
+
+        def listeners_changed(self) -> None:
+            self.changes += 1
+
+    target = Knowing()
+    listener = target.on("message", print)
+    target.on("message", listener)
+    assert target.changes == 1
+    target.off("message", listener)
+    target.onmessage = print
+    target.remove_all_listeners()
+    assert target.changes == 4

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from faye_ws.websocket import dispatcher
+from faye_ws.websocket.phase import LIMITS, Phase
 from support import serving
 from support.faults import MISFORTUNES, next_message_is_served
 from support.serving import PACKAGE, Serving, take_stock, wait_for, wait_until_nothing_is_left
@@ -25,7 +25,7 @@ def test_the_next_message_is_served_and_nothing_is_left(
 ) -> None:
     # A traceback that is kept keeps everything in it.
     caplog.set_level(logging.CRITICAL, logger="faye_ws")
-    monkeypatch.setattr(dispatcher, "_END_GRACE", 0.1)
+    monkeypatch.setitem(LIMITS, Phase.ENDING, 0.1)
     assert next_message_is_served(connect)
     connect.forget()
     wait_for(connect.is_idle, "the first connection is gone")

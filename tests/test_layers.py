@@ -1,6 +1,7 @@
 """The layers of the library: a module imports only from layers below its own.
 
-Modules of one layer may import each other, as long as they don't do so in a circle.
+Modules of one layer may import each other, as long as they don't do so in a circle. Of the tests'
+own modules only those of `support` are imported.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "faye_ws"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "faye_ws"
 
 # The layer of each module, or of the package that it is in; the longest name counts.
 LAYERS = {
@@ -30,7 +32,7 @@ LAYERS = {
     "faye_ws.driver.uri": 1,
     "faye_ws.driver.handshake": 1,
     "faye_ws.driver.hixie_handshake": 1,
-    "faye_ws.connecting.tunnel": 1,
+    "faye_ws.connecting.http_tunnel": 1,
     "faye_ws.connecting.socks": 1,
     "faye_ws.extensions": 2,
     "faye_ws.driver": 3,
@@ -204,3 +206,27 @@ assert get_hub_if_exists() is None
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def names_of(path: Path) -> set[str]:
+    """Return the names by which a file among the tests could be imported."""
+    parts = path.relative_to(TESTS).with_suffix("").parts
+    return {".".join(parts), ".".join(("tests", *parts)), parts[-1]}
+
+
+def test_of_the_tests_files_only_support_is_imported() -> None:
+    files = [path for path in TESTS.rglob("*.py") if "node_modules" not in path.parts]
+    private = set().union(*(names_of(path) for path in files if path.parent.name != "support"))
+    wrong = []
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                source = node.module or ""
+                modules = [source, *(f"{source}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            name = path.relative_to(TESTS)
+            wrong += [f"{name}:{node.lineno} imports {one}" for one in modules if one in private]
+    assert wrong == []

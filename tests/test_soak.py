@@ -10,7 +10,7 @@ from gevent.pool import Pool
 
 from faye_ws.runtime.reactor import current_reactor
 from faye_ws.runtime.workers import Workers
-from faye_ws.websocket import dispatcher
+from faye_ws.websocket.phase import LIMITS, Phase
 from support import serving
 from support.faults import MISFORTUNES, next_message_is_served
 from support.serving import (
@@ -35,7 +35,7 @@ def test_nothing_is_left_of_a_thousand_misfortunes(
 ) -> None:
     # A traceback that is kept keeps everything in it.
     caplog.set_level(logging.CRITICAL, logger="faye_ws")
-    monkeypatch.setattr(dispatcher, "_END_GRACE", 0.1)
+    monkeypatch.setitem(LIMITS, Phase.ENDING, 0.1)
     # New workers have served nobody yet, and must not keep the first that they serve.
     reactor = current_reactor()
     monkeypatch.setattr(reactor, "workers", Workers(reactor.hub))

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import Any
 
 import uvloop
 from load import WARM_UP, Counter, announce, read_load
@@ -9,7 +10,12 @@ from websockets.asyncio.client import ClientConnection, connect
 
 load = read_load()
 counter = Counter(load)
-options = {"compression": None, "max_size": None, "ping_interval": None, "proxy": None}
+options: dict[str, Any] = {
+    "compression": None,
+    "max_size": None,
+    "ping_interval": None,
+    "proxy": None,
+}
 
 
 async def talk(ws: ClientConnection) -> None:

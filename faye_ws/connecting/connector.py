@@ -1,8 +1,10 @@
-"""Making a client's connection: names, TCP, TLS, each step waiting in its greenlet only.
+"""The steps of connecting: names, TCP, tunnels, TLS, the opening handshake.
 
-Invariants: after each read the hub has its turn, also if there is more to read, so that a
-peer which never pauses holds up nobody and every timeout ends what it is set for. What is
-read at once is bounded.
+Invariants:
+- A step waits in the calling greenlet only.
+- The hub runs before each read, even if there is more to read: a peer that never pauses
+  delays nobody else, and timeouts fire.
+- The size of a read is bounded.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ import gevent.socket
 from ..constants import ReadyState
 from ..driver.base import Driver
 from ..runtime.sockets import ClientSocket
+from .http_tunnel import HTTPTunnel
+from .proxies import Proxy
 from .socks import SocksTunnel
 from .tls import TLSSettings, TLSSocket
-from .tunnel import Tunnel
 
 _T = TypeVar("_T")
 _READ_SIZE = 2**12
@@ -32,7 +35,7 @@ def connect_tcp(host: str, port: int, source_address: tuple[str, int] | None) ->
     """Connect to a host, trying its addresses one after the other.
 
     Raises:
-        OSError: none of them can be reached; the last reason.
+        OSError: no address can be reached; it is the error of the last.
     """
     failure: OSError | None = None
     for family, kind, proto, _, address in _look_up(host, port):
@@ -64,21 +67,20 @@ def _connect(sock: Any, address: Any) -> None:
 
 
 def find_address(host: str) -> str:
-    """Return an address of a host, of IPv4 if it has one, which every proxy can reach.
+    """Return an address of a host. IPv4 is preferred: every proxy can reach that.
 
     Raises:
-        OSError: it has none.
+        OSError: the host has no address.
     """
     found = sorted(_look_up(host, 0), key=lambda info: info[0] != _socket.AF_INET)
     return str(found[0][4][0])
 
 
 def _look_up(host: str, port: int) -> list[Any]:
-    """Return what `getaddrinfo` says of a host.
+    """Return the `getaddrinfo` entries of a host; an address is parsed without a thread.
 
-    gevent's resolver asks in a pool of (by default ten) threads. Whoever waits for it can
-    give up, but its thread is not free before the system's resolver has given up, too. So
-    that pool is for names alone: an address takes no thread, whatever waits there.
+    gevent resolves names in a pool of (by default ten) threads, and a greenlet that stops
+    waiting does not free its thread. So the pool may be busy, but never for an address.
     """
     try:
         return _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM, 0, _socket.AI_NUMERICHOST)
@@ -90,7 +92,7 @@ def connect_unix(path: str) -> Any:
     """Connect to a UNIX socket.
 
     Raises:
-        OSError: it can't be reached.
+        OSError: the path can't be connected to.
     """
     sock = gevent.socket.socket(gevent.socket.AF_UNIX, gevent.socket.SOCK_STREAM)
     try:
@@ -107,7 +109,7 @@ def start_tls(sock: Any, settings: TLSSettings, host: str) -> TLSSocket:
     """Do the TLS handshake over a connected socket.
 
     Raises:
-        ssl.SSLError: the server has no right to its name, or the like.
+        ssl.SSLError: the handshake fails, for instance because of the certificate.
     """
     # The dot at the end of a full name is not part of the name (RFC 6066, 3).
     tls = TLSSocket(sock, settings.context, settings.server_hostname or host.rstrip("."))
@@ -115,12 +117,23 @@ def start_tls(sock: Any, settings: TLSSettings, host: str) -> TLSSocket:
     return tls
 
 
-def open_tunnel(sock: Any, tunnel: Tunnel | SocksTunnel) -> None:
-    """Ask the proxy at the other end of a socket for a tunnel, and wait for it.
+def make_socks_tunnel(proxy: Proxy, host: str, port: int) -> SocksTunnel:
+    """Return the request for a tunnel through a SOCKS proxy.
 
     Raises:
-        HandshakeError: it refuses.
-        OSError: the connection to it fails.
+        OSError: the proxy needs an address, and the host has none.
+    """
+    if proxy.scheme == "socks5":
+        host = find_address(host)
+    return SocksTunnel(host, port, proxy.username, proxy.password)
+
+
+def open_tunnel(sock: Any, tunnel: HTTPTunnel | SocksTunnel) -> None:
+    """Ask the proxy that a socket is connected to for a tunnel, and wait for it.
+
+    Raises:
+        HandshakeError: the proxy refuses.
+        OSError: the connection to the proxy fails.
     """
     while not tunnel.is_open:
         _send_all(sock, tunnel.data_to_send())
@@ -144,7 +157,7 @@ def shake_hands(sock: Any, driver: Driver) -> None:
 
 
 def _receive(sock: Any) -> bytes:
-    # Whoever reads in a loop need not wait in it: a peer may always have more.
+    # Where there is always more to read, nothing else would let the hub run.
     gevent.sleep(0)
     data: bytes = _cooperate(sock, lambda: sock.recv(_READ_SIZE))
     return data
@@ -161,7 +174,7 @@ def _send_all(sock: Any, data: bytes) -> None:
 def _cooperate(
     sock: Any, step: Callable[[], _T], wait: Callable[[int], object] = gevent.socket.wait_read
 ) -> _T:
-    """Do a step as soon as it can be done; `wait` is how to wait for a plain socket."""
+    """Repeat a step until it does not block; `wait` waits for a plain socket."""
     while True:
         try:
             return step()
@@ -169,7 +182,7 @@ def _cooperate(
             wait(sock.fileno())
         except ssl.SSLWantReadError:
             if isinstance(sock, TLSSocket) and sock.unsent:
-                # What the peer is to answer may not be on its way yet.
+                # The peer may be waiting for these bytes before it answers.
                 gevent.socket.wait_readwrite(sock.fileno())
             else:
                 gevent.socket.wait_read(sock.fileno())

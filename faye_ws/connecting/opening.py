@@ -1,11 +1,13 @@
-"""The way of a client to its server.
+"""How a client gets to its server, redirects included.
 
-    names -> TCP -> (proxy) -> (TLS) -> request, response -> a WebSocket, or on to a redirect
+    names -> TCP -> (proxy) -> (TLS) -> request, response -> a WebSocket, or again by a redirect
 
-Invariants: whoever goes this way waits in its own greenlet only, and leaves no socket behind
-that it does not return. What the application gave for one origin is shown to no other: not its
-header fields, but for those that are no secrets, not the credentials of the URL, not its
-certificate. What it gave for the proxy is shown to the proxy only.
+Invariants:
+- Everything waits in the calling greenlet only.
+- Every socket is either returned or closed.
+- What the application gave for one origin is sent to no other: its header fields (except
+  harmless ones), the credentials of its URL, its certificate.
+- What the application gave for the proxy is sent to the proxy only.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import os
 from typing import Any
 from urllib.parse import urldefrag, urljoin
 
-from ..constants import ReadyState
+from ..constants import HARMLESS_FIELDS, ReadyState
 from ..driver.client import Client as Driver
 from ..driver.http import Headers
 from ..driver.uri import Address, parse_url
@@ -22,37 +24,33 @@ from ..errors import HandshakeError
 from .connector import (
     connect_tcp,
     connect_unix,
-    find_address,
+    make_socks_tunnel,
     open_tunnel,
     shake_hands,
     start_tls,
 )
+from .http_tunnel import HTTPTunnel
 from .proxies import Proxy, ProxyOption, choose_proxy
-from .socks import SocksTunnel
 from .tls import TLSOptions, TLSSettings
-from .tunnel import Tunnel
 
-# RFC 9110, 15.4: those that say where to go instead.
+# RFC 9110, 15.4: the statuses that redirect.
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-# The header fields that a redirect to another origin leaves: who asks and in which language,
-# which every server is told. Of no other is it known that it is no secret.
-_HARMLESS = frozenset(("accept-language", "origin", "user-agent"))
 
 
 class Opening:
-    """How to reach a server.
+    """The opening of one client's connection.
 
     Args:
-        url, proxy, net, source_address, tls, ca, max_redirects: as of `faye_ws.Client`.
+        url, proxy, net, source_address, tls, ca, max_redirects: as in `faye_ws.Client`.
         headers: header fields to add to the request.
-        options: more for the driver.
+        options: other options of the driver.
 
     Attributes:
-        address: where it leads; after a redirect, where that has led.
-        driver: the driver of the connection, a new one after a redirect.
+        address: the server; after a redirect, the new one.
+        driver: the driver of the connection; after a redirect, a new one.
 
     Raises:
-        TypeError, ValueError: the URL or an option is not what it should be.
+        TypeError, ValueError: the URL or an option is invalid.
     """
 
     __slots__ = (
@@ -98,17 +96,17 @@ class Opening:
         self._options = options
         self._proxy_option = proxy
         self._proxy = choose_proxy(proxy, self.address)
-        # None if there are none for the origin that a redirect has led to.
+        # None after a redirect, if the application's can't be used for the new origin.
         self._tls: TLSSettings | None = TLSSettings(tls, ca)
         self.driver = Driver(self.address, headers=headers, **options)
 
     def go(self) -> Any:
-        """Go the way to its end, and return the socket if `driver` is open, else None.
+        """Connect and shake hands; return the socket if `driver` is open, else None.
 
-        Whoever calls this sets the deadline for all of it.
+        The deadline is the caller's to set.
 
         Raises:
-            OSError, HandshakeError: it leads nowhere.
+            OSError, HandshakeError: the server can't be reached.
         """
         while True:
             sock = self._connect()
@@ -124,7 +122,7 @@ class Opening:
                 return None
 
     def _connect(self) -> Any:
-        sock = self._reach()
+        sock = self._connect_first()
         try:
             if self._proxy is not None:
                 sock = self._pass_proxy(sock, self._proxy)
@@ -136,8 +134,8 @@ class Opening:
             raise
         return sock
 
-    def _reach(self) -> Any:
-        """Return a socket connected to the server, or to the proxy before it."""
+    def _connect_first(self) -> Any:
+        """Return a socket connected to the proxy if there is one, else to the server."""
         if isinstance(self._net, (str, os.PathLike)):
             return connect_unix(os.fspath(self._net))
         if self._net is not None:
@@ -149,32 +147,28 @@ class Opening:
     def _pass_proxy(self, sock: Any, proxy: Proxy) -> Any:
         if proxy.tls is not None:
             sock = start_tls(sock, proxy.tls, proxy.host)
-        open_tunnel(sock, self._ask(proxy))
+        host, port = self.address.host, self.address.port
+        if proxy.is_socks:
+            open_tunnel(sock, make_socks_tunnel(proxy, host, port))
+        else:
+            open_tunnel(sock, HTTPTunnel(host, port, proxy.authorization, proxy.headers))
         return sock
 
-    def _ask(self, proxy: Proxy) -> Tunnel | SocksTunnel:
-        host, port = self.address.host, self.address.port
-        if not proxy.is_socks:
-            return Tunnel(host, port, proxy.authorization, proxy.headers)
-        if proxy.scheme == "socks5":
-            host = find_address(host)
-        return SocksTunnel(host, port, proxy.username, proxy.password)
-
     def _follow_redirect(self) -> bool:
-        """Take the way that the server has shown instead, if it has and we may."""
+        """Turn to where the response redirects; return False if it does not, or we may not."""
         response = self.driver.response
         if response is None or response.status not in _REDIRECTS or not self._redirects_left:
             return False
         self._redirects_left -= 1
         old = self.address
-        places = response.headers.get_all("Location")
-        if len(places) > 1:
+        locations = response.headers.get_all("Location")
+        if len(locations) > 1:
             raise HandshakeError("a redirect to several places")
-        new = _resolve(old, places[0] if places else None)
+        new = _resolve(old, locations[0] if locations else None)
         if old.secure and not new.secure:
             raise HandshakeError(f"a redirect from wss to ws is not followed: {new.url}")
         if new.origin != old.origin:
-            self._forget_origin(new)
+            self._drop_secrets(new)
         elif new.authorization is None:
             new = new._replace(authorization=old.authorization)
         self.address = new
@@ -182,10 +176,15 @@ class Opening:
         self.driver = Driver(new, headers=self._headers, **self._options)
         return True
 
-    def _forget_origin(self, new: Address) -> None:
-        """Let go of all that was meant for the origin which a redirect leaves."""
-        self._headers = Headers([pair for pair in self._headers if pair[0].lower() in _HARMLESS])
-        self._tls = None if self._tls is None else self._tls.for_others()
+    def _drop_secrets(self, new: Address) -> None:
+        """Drop what the application gave for the origin that a redirect leaves.
+
+        Raises:
+            HandshakeError: what remains can't be used for the new address.
+        """
+        harmless = [field for field in self._headers if field[0].lower() in HARMLESS_FIELDS]
+        self._headers = Headers(harmless)
+        self._tls = None if self._tls is None else self._tls.without_certificate()
         if new.secure and self._tls is None:
             raise HandshakeError(
                 f"a redirect to another origin is not followed with an SSLContext, which may "
@@ -197,7 +196,7 @@ def _resolve(base: Address, location: str | None) -> Address:
     if not location:
         raise HandshakeError("a redirect that does not say where to")
     try:
-        # urllib knows nothing of ws, and a fragment says nothing to a server.
+        # urllib can't join ws URLs. A fragment is never sent to a server.
         return parse_url(urldefrag(urljoin(base.url.replace("ws", "http", 1), location)).url)
     except ValueError as error:
         raise HandshakeError(f"a redirect that leads nowhere: {error}") from None

@@ -2,9 +2,9 @@
 
     wss  https_proxy, else all_proxy        ws  http_proxy, else all_proxy
 
-Names in upper case count, too, but for HTTP_PROXY where a CGI server has set it from a
-header. `no_proxy` names hosts, domains (with all below them), addresses, networks, and
-"*"; each may have a port.
+The variables may be in upper case, too. Only HTTP_PROXY is ignored under CGI, where a
+request's Proxy header sets it. `no_proxy` lists hosts, domains (which include their
+subdomains), addresses and networks, each with or without a port; "*" is all of them.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from ..constants import DEFAULT_PORTS
 from ..driver.http import HeaderFields, Headers
 from ..driver.uri import Address, format_basic, parse_host
 from .socks import format_credentials
 from .tls import TLSSettings
 
-# RFC 1928, 3: 1080 for SOCKS. As in curl and requests, with socks5h the proxy looks the
-# names up, with socks5 we do.
-_DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+# RFC 1928, 3: 1080 for SOCKS. As in curl and requests, the proxy resolves names with
+# socks5h, and we do with socks5.
+_PORTS = {**DEFAULT_PORTS, "socks5": 1080, "socks5h": 1080}
 ProxyOption = Mapping[str, Any] | str | bool | None
-_KEYS = frozenset(("origin", "headers", "tls"))
+_OPTION_KEYS = frozenset(("origin", "headers", "tls"))
 
 
 class Proxy(NamedTuple):
-    """A proxy: how to reach it, and what to show to it alone.
+    """A proxy: how to reach it, and what only it may see.
 
-    `tls` is None if it does not speak TLS; `headers` are for CONNECT.
+    `tls` is None if the proxy does not speak TLS; `headers` are for CONNECT.
     """
 
     scheme: str
@@ -43,23 +44,23 @@ class Proxy(NamedTuple):
 
     @property
     def is_socks(self) -> bool:
-        """Whether it speaks SOCKS5, and not HTTP."""
+        """Whether the proxy speaks SOCKS5, not HTTP."""
         return self.scheme.startswith("socks")
 
     @property
     def authorization(self) -> str | None:
-        """The value of the Proxy-Authorization header, if there is to be one."""
+        """The value of the Proxy-Authorization header, or None without a username."""
         if self.username is None:
             return None
         return format_basic(self.username, self.password or "")
 
 
 def choose_proxy(option: ProxyOption, address: Address) -> Proxy | None:
-    """Return the proxy for a connection, or None for none.
+    """Return the proxy for a connection, or None to connect directly.
 
     Args:
-        option: None for the environment's; False for none; a URL; or a mapping with
-            `origin`, its URL, and any of `headers` and `tls`.
+        option: None for the environment's proxy; False for no proxy; a URL; or a mapping
+            with `origin` (the URL) and optionally `headers` and `tls`.
         address: where the connection is to lead.
 
     Raises:
@@ -74,21 +75,21 @@ def choose_proxy(option: ProxyOption, address: Address) -> Proxy | None:
         return parse_proxy(option)
     if not isinstance(option, Mapping) or "origin" not in option:
         raise TypeError("proxy must be False, a URL, or a mapping with an origin")
-    unknown = option.keys() - _KEYS
+    unknown = option.keys() - _OPTION_KEYS
     if unknown:
         raise TypeError(f"unknown options of proxy: {', '.join(sorted(map(str, unknown)))}")
     return parse_proxy(option["origin"], option.get("headers") or (), option.get("tls"))
 
 
 def parse_proxy(url: str, headers: HeaderFields = (), tls: Any = None) -> Proxy:
-    """Return the proxy that a URL names.
+    """Return the proxy of a URL.
 
     Raises:
-        TypeError, ValueError: it names none, or something does not go with it.
+        TypeError, ValueError: it is not the URL of a proxy, or an argument does not fit it.
     """
-    # As in other programs, a bare host and port is a proxy that speaks HTTP.
+    # As in other programs, a bare host and port is an HTTP proxy.
     parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+    if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError(f"not the URL of a proxy: {parts.scheme}://{parts.hostname}")
     is_socks = parts.scheme.startswith("socks")
     if is_socks and (headers or tls is not None):
@@ -100,7 +101,7 @@ def parse_proxy(url: str, headers: HeaderFields = (), tls: Any = None) -> Proxy:
     return Proxy(
         parts.scheme,
         parse_host(parts),
-        parts.port or _DEFAULT_PORTS[parts.scheme],
+        parts.port or _PORTS[parts.scheme],
         username,
         password,
         Headers(headers),

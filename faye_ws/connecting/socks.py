@@ -1,12 +1,12 @@
 """Asking a SOCKS5 proxy for a tunnel (RFC 1928, RFC 1929), without I/O.
 
-we                                  the proxy
-the methods we know          ->
-                             <-     the one it wants
-username and password        ->                           (if it wants them)
-                             <-     whether they are right
-where to connect to          ->
-                             <-     whether it has
+client                          proxy
+methods it knows         ->
+                         <-     method to use
+username and password    ->                     (only for that method)
+                         <-     status
+where to connect to      ->
+                         <-     reply
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CONNECT = 1
 _NO_AUTHENTICATION = 0
 _USERNAME_PASSWORD = 2
 _NO_ACCEPTABLE_METHODS = 0xFF
-# RFC 1929, 2: the version of the conversation about the password, not of SOCKS.
+# RFC 1929, 2: the version of the username and password exchange, not of SOCKS.
 _PASSWORD_VERSION = 1
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 _ADDRESS_LENGTHS = {_IPV4: 4, _IPV6: 16}
@@ -42,14 +42,14 @@ _REASONS = {
 
 
 class SocksTunnel:
-    """The client's end of a SOCKS5 conversation.
+    """The client's side of a SOCKS5 conversation.
 
     Args:
         host, port: where the tunnel is to lead: an address, or a name for the proxy to look up.
         username, password: for the proxy, if it asks for them.
 
     Attributes:
-        is_open: whether the proxy has agreed.
+        is_open: whether the proxy has opened the tunnel.
 
     Raises:
         ValueError: the name, the username or the password is too long.
@@ -61,8 +61,8 @@ class SocksTunnel:
         "_outgoing",
         "_received",
         "_request",
+        "_step_length",
         "_target",
-        "_wanted",
         "is_open",
     )
 
@@ -80,37 +80,37 @@ class SocksTunnel:
         self._received = b""
         self.is_open = False
         self._conversation = self._converse()
-        # How many bytes the conversation goes on with.
-        self._wanted = next(self._conversation)
+        # How many bytes of the proxy's the next step of the conversation needs.
+        self._step_length = next(self._conversation)
 
     def data_to_send(self) -> bytes:
-        """Return what the proxy is to have next, once."""
+        """Return the bytes to send to the proxy, and forget them."""
         data, self._outgoing = self._outgoing, b""
         return data
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes from the proxy, until `is_open`; b"" is the end of them.
+        """Receive bytes from the proxy, until `is_open`; b"" is the end of its side.
 
         Raises:
-            ConnectionFailed: it can't reach the host, or hangs up.
-            HandshakeError: it does not accept us, or speaks another language.
+            ConnectionFailed: the proxy can't reach the host, or closed the connection.
+            HandshakeError: the proxy refuses us, or does not speak SOCKS5.
         """
         if not data:
             raise ConnectionFailed("the proxy closed the connection")
         self._received += data
-        while len(self._received) >= self._wanted and not self.is_open:
-            piece = self._received[: self._wanted]
-            self._received = self._received[self._wanted :]
+        while len(self._received) >= self._step_length and not self.is_open:
+            piece = self._received[: self._step_length]
+            self._received = self._received[self._step_length :]
             try:
-                self._wanted = self._conversation.send(piece)
+                self._step_length = self._conversation.send(piece)
             except StopIteration:
                 self.is_open = True
         if self.is_open and self._received:
-            # Through the tunnel nobody speaks before we do.
+            # In a tunnel to a server the client speaks first.
             raise HandshakeError("the proxy sent more than its answer")
 
     def _converse(self) -> Generator[int, bytes, None]:
-        """Say our part; each `yield` is for so many bytes of the proxy's."""
+        """Hold our side of the conversation; each `yield` asks for a number of bytes."""
         methods = [_NO_AUTHENTICATION]
         if self._credentials is not None:
             methods.append(_USERNAME_PASSWORD)
@@ -145,15 +145,15 @@ class SocksTunnel:
             length = _ADDRESS_LENGTHS[kind]
         else:
             raise HandshakeError(f"the proxy answers with an address of no known type: {kind}")
-        # From where the proxy has connected: it is of no use here.
+        # The address that the proxy connects from, which nobody needs here.
         yield length + _PORT_LENGTH
 
 
 def format_credentials(username: str, password: str) -> bytes:
-    """Return a username and a password as a SOCKS proxy wants them (RFC 1929, 2).
+    """Serialize a username and a password (RFC 1929, 2).
 
     Raises:
-        ValueError: one of them is too long, or there is no username.
+        ValueError: one of them is too long, or the username is empty.
     """
     name, word = username.encode(), password.encode()
     if not 0 < len(name) <= _MAX_LENGTH or len(word) > _MAX_LENGTH:

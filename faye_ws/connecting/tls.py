@@ -1,16 +1,17 @@
 """TLS for a client, over a non-blocking socket or over another TLS connection.
 
-The `ssl` module is given memory to read from and write to, not a descriptor. So the socket
-stays ours, and a connection through a proxy that itself speaks TLS is the same thing twice.
+The `ssl` module reads from and writes to memory here, not a descriptor. So TLS to a server
+through a proxy that speaks TLS itself is this class twice.
 
-It behaves as a non-blocking `SSLSocket` does, where what can't be done now raises
-`SSLWantReadError` or `SSLWantWriteError`, but for two things. What `send` has taken may
-still be here: `unsent` bytes of it, for which `flush` is to be called when the socket can be
-written. And a call reads the socket below once at most, so that a peer which always has more
-can't hold up whoever has called.
+A `TLSSocket` behaves like a non-blocking `SSLSocket`: what can't be done now raises
+`SSLWantReadError` or `SSLWantWriteError`. There are two differences. Bytes that `send` has
+accepted may still be in memory (`unsent` of them): call `flush` when the socket is writable.
+And a call reads the socket below at most once, so a peer that never pauses can't keep the
+caller.
 
-Invariants: all that has come is decrypted before more is read, and what waits to be sent has
-a bound.
+Invariants:
+- All bytes that were read are decrypted before more are read.
+- The encrypted bytes that wait to be sent are bounded.
 """
 
 from __future__ import annotations
@@ -22,26 +23,27 @@ from typing import Any
 
 _WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError)
 _READ_SIZE = 2**16
-# Plain bytes that are encrypted at once; four records.
+# How many bytes are encrypted at once: four records.
 _WRITE_SIZE = 2**16
-# Encrypted bytes that may wait for the socket before nothing is read any more. `send` leaves
-# half of it at most; the rest are TLS's own answers, to a peer that asks and does not read.
+# With more encrypted bytes waiting than this, reading stops, as TLS answers some of what it
+# reads (a KeyUpdate) and the peer may never read the answers. `send` uses half of it at most.
 _MAX_UNSENT = 2**17
 
 TLSOptions = ssl.SSLContext | Mapping[str, Any]
 
-_TLS_KEYS = frozenset(("ca", "cert", "key", "server_hostname", "verify"))
-_TRUST = ("ca", "verify")
+_OPTION_KEYS = frozenset(("ca", "cert", "key", "server_hostname", "verify"))
+# Those that are about every server.
+_TRUST_KEYS = ("ca", "verify")
 
 
 class TLSSettings:
-    """What a client trusts and shows.
+    """Which certificates a client trusts, and which it presents.
 
     Args:
         tls: an `ssl.SSLContext` to use as it is; or a mapping with any of `ca` (a file or
             folder of certificates to trust instead of the system's), `cert` and `key` (files
-            of our own), `server_hostname` (whose certificate it must be) and `verify` (False
-            to trust anybody).
+            of the client's own), `server_hostname` (the name that the server's certificate
+            must have) and `verify` (False to accept every certificate).
         ca: the same as `{"ca": ca}`.
 
     Raises:
@@ -53,7 +55,7 @@ class TLSSettings:
 
     def __init__(self, tls: TLSOptions | None, ca: str | None) -> None:
         self.server_hostname: str | None = None
-        # What the context was made of; None if it is the application's.
+        # The options that the context was made from; None for one of the application's.
         self._options: dict[str, Any] | None = None
         if isinstance(tls, ssl.SSLContext):
             if ca is not None:
@@ -61,7 +63,7 @@ class TLSSettings:
             self.context: ssl.SSLContext = tls
             return
         options = self._options = dict(tls or {})
-        unknown = options.keys() - _TLS_KEYS
+        unknown = options.keys() - _OPTION_KEYS
         if unknown:
             raise TypeError(f"unknown options of tls: {', '.join(sorted(map(str, unknown)))}")
         if ca is not None and options.setdefault("ca", ca) != ca:
@@ -70,20 +72,20 @@ class TLSSettings:
         chosen = options.keys() - {"server_hostname"}
         self.context = _make_context(options) if chosen else _default_context()
 
-    def for_others(self) -> TLSSettings | None:
-        """Return what is for every server: whom to trust, but no certificate of our own.
+    def without_certificate(self) -> TLSSettings | None:
+        """Return settings with the same trust and no certificate of the client's.
 
-        None if that can't be told, since a context of the application's may have one.
+        None for an `SSLContext` of the application's: it may have a certificate.
         """
         if self._options is None:
             return None
-        kept = {name: self._options[name] for name in _TRUST if name in self._options}
+        kept = {name: self._options[name] for name in _TRUST_KEYS if name in self._options}
         return TLSSettings(kept, None)
 
 
 @cache
 def _default_context() -> ssl.SSLContext:
-    # To read all the certificates that a system trusts takes milliseconds and memory.
+    # Loading the certificates that the system trusts takes milliseconds and memory.
     return _make_context({})
 
 
@@ -100,7 +102,7 @@ def _make_context(options: Mapping[str, Any]) -> ssl.SSLContext:
     if options.get("verify") is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    # RFC 7301: WebSocket begins as HTTP/1.1, which a server of HTTP/2 must know.
+    # ALPN (RFC 7301): a server that also speaks HTTP/2 must not choose it.
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -113,12 +115,12 @@ def _load_ca(context: ssl.SSLContext, path: str) -> None:
 
 
 class TLSSocket:
-    """The client's end of a TLS connection.
+    """The client's side of a TLS connection.
 
     Args:
         sock: a non-blocking socket, or another `TLSSocket`.
-        context: what to trust, and what to show.
-        server_hostname: whose certificate it must be (SNI, too).
+        context: certificates and settings.
+        server_hostname: the name for SNI, and to check the server's certificate against.
     """
 
     __slots__ = ("_incoming", "_outgoing", "_socket", "_tls", "_unsent")
@@ -130,17 +132,17 @@ class TLSSocket:
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=False, server_hostname=server_hostname
         )
-        # Encrypted bytes that the socket has not taken.
+        # Encrypted bytes that the socket has not accepted.
         self._unsent = bytearray()
 
     @property
     def unsent(self) -> int:
-        """How many encrypted bytes the socket has not taken."""
+        """How many encrypted bytes the socket has not accepted."""
         below = self._socket.unsent if isinstance(self._socket, TLSSocket) else 0
         return len(self._unsent) + below
 
     def do_handshake(self) -> None:
-        """Go on with the handshake, and return when it is done."""
+        """Continue the handshake; return when it is done."""
         try:
             self._shake_hands()
         except ssl.SSLWantReadError:
@@ -152,12 +154,12 @@ class TLSSocket:
         try:
             self._tls.do_handshake()
         except ssl.SSLError:
-            # What the server is to answer, or the alert that tells it why it is the end.
+            # The client's part of the handshake, or the alert if it has failed.
             self._push()
             raise
 
     def recv(self, size: int) -> bytes:
-        """Return all bytes that have come, or b"" at the end of them."""
+        """Return all bytes received so far, or b"" at the end of the peer's side."""
         data = self._decrypt()
         if data is None:
             self._answer()
@@ -174,8 +176,7 @@ class TLSSocket:
         try:
             self._push()
         except OSError:
-            # The peer takes nothing any more. What it has said before can still be read, and
-            # then the end of it.
+            # The peer accepts nothing any more. What it sent before can still be read.
             self._unsent.clear()
 
     def _decrypt(self) -> bytes | None:
@@ -188,7 +189,7 @@ class TLSSocket:
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 piece = b""
             if not piece:
-                # The end is told by the next call, if something came before it.
+                # If data came before the end, the end is for the next call.
                 return b"".join(pieces)
             pieces.append(piece)
         return b"".join(pieces) if pieces else None
@@ -204,7 +205,7 @@ class TLSSocket:
             self._incoming.write_eof()
 
     def send(self, data: Any) -> int:
-        """Take bytes to be sent, and return how many."""
+        """Encrypt some of the bytes and send what the socket accepts; return how many."""
         self.flush()
         with memoryview(data) as view:
             taken = self._tls.write(view[:_WRITE_SIZE]) if len(view) else 0
@@ -212,7 +213,11 @@ class TLSSocket:
         return taken
 
     def flush(self) -> None:
-        """Pass on what is encrypted; until the socket has taken all, `SSLWantWriteError`."""
+        """Send the encrypted bytes.
+
+        Raises:
+            SSLWantWriteError: the socket has not accepted all of them.
+        """
         self._push()
         if self._unsent:
             raise ssl.SSLWantWriteError
@@ -220,17 +225,17 @@ class TLSSocket:
             self._socket.flush()
 
     def _push(self) -> None:
-        """Pass on of what is encrypted as much as the socket takes now."""
+        """Send as many of the encrypted bytes as the socket accepts now."""
         self._unsent += self._outgoing.read()
         try:
             while self._unsent:
                 sent = self._socket.send(self._unsent)
                 del self._unsent[:sent]
         except _WAITING:
-            """The rest is for another time."""
+            pass  # The rest waits for the next call.
 
     def unwrap(self) -> None:
-        """Say that nothing will be sent any more."""
+        """Tell the peer that nothing more will be sent."""
         try:
             self._tls.unwrap()
         except ssl.SSLWantReadError:

@@ -7,11 +7,16 @@ Choose a driver, move bytes between it and a socket, and handle its events:
         driver.receive_data(data)
         while events := driver.events():
             for event in events:
-                if isinstance(event, Connect):
-                    driver.start()
-                elif isinstance(event, Message):
-                    driver.text("Hello")
+                match event:
+                    case Connect():
+                        driver.start()
+                    case Message():
+                        driver.text("Hello")
+                    case Close():
+                        driver.answer_close()
             sock.sendall(driver.data_to_send())
+
+At the end of the bytes call `receive_eof()`, and take the events once more.
 """
 
 from .base import Driver

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from ..constants import (
     DEFAULT_MAX_LENGTH,
     PROTOCOL_VERSION,
-    CloseCode,
     ReadyState,
 )
 from ..errors import ConnectionFailed, HandshakeError
 from ..extensions.contract import Extension
 from ..extensions.pipeline import Offer, check_extensions
-from .events import Close, Open
-from .handshake import check_headers, check_protocols, check_response, refusal
+from .events import Open
+from .handshake import check_headers, check_protocols, check_response, refused_by
 from .http import HeaderFields, Headers, Request, Response, parse_response
 from .response import ResponseReader
 from .rfc6455 import RFC6455
@@ -102,7 +101,7 @@ class Client(RFC6455):
         return True
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes: the response head, then frames."""
+        """Receive bytes: the response head, then frames."""
         reader = self._reader
         if self.ready_state is not ReadyState.CONNECTING or reader is None:
             super().receive_data(data)
@@ -126,23 +125,29 @@ class Client(RFC6455):
         self.request = self._reader = self._offer = None
         self._key = ""
         self.ready_state = ReadyState.OPEN
-        self._tell(Open(self.protocol))
+        self._report(Open(self.protocol))
         # A server may send frames in the same segment as its head: they are frames.
         super().receive_data(reader.rest)
 
     def receive_eof(self) -> None:
-        """Take in the end of the bytes."""
+        """Receive the end of the bytes."""
         if self.ready_state is not ReadyState.CONNECTING:
             super().receive_eof()
         elif self.response is not None:
             # A refusal whose body breaks off is a refusal all the same.
-            self.refuse(refusal("the server", self.response))
+            self.refuse(refused_by("the server", self.response))
         else:
             self.refuse(ConnectionFailed("the server closed the connection in the handshake"))
+
+    def abort(self) -> None:
+        """Drop the events that nobody has taken; see `Driver.abort`."""
+        if self.ready_state is ReadyState.CONNECTING:
+            self.receive_eof()
+        else:
+            super().abort()
 
     def refuse(self, error: HandshakeError) -> None:
         """Give up: the connection can't be opened, for this reason and no other."""
         self._head = b""
-        self.ready_state = ReadyState.CLOSED
         self._events = None
-        self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(error), error=error))
+        self._fail_handshake(error)

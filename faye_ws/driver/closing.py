@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..constants import MAX_CLOSE_REASON, CloseCode
 from ..errors import InvalidPayloadData, ProtocolError
 
@@ -16,18 +14,11 @@ _PROTOCOL_CODES = frozenset(CloseCode) - _NEVER_SENT
 _APPLICATION_CODES = range(3000, 5000)
 
 
-class PeerClosed(NamedTuple):
-    """The end of the peer's side: its close frame, or 1006 when there was none."""
-
-    code: int
-    reason: str = ""
-
-
 def parse_close(payload: bytes) -> tuple[int, str]:
     """Return the code and reason of a close frame; 1005 and "" if it is empty.
 
     Raises:
-        ProtocolError: the code is cut short or not one to be sent (7.4).
+        ProtocolError: the code is incomplete, or must not be sent (7.4).
         InvalidPayloadData: the reason is not UTF-8.
     """
     if not payload:
@@ -44,21 +35,21 @@ def parse_close(payload: bytes) -> tuple[int, str]:
 
 
 def serialize_close(code: int, reason: str = "") -> bytes:
-    """Return the payload of a close frame; it is empty for the code 1005."""
+    """Return the payload of a close frame; empty for the code 1005."""
     if code == CloseCode.NO_STATUS_RECEIVED:
         return b""
     return code.to_bytes(2, "big") + reason.encode()
 
 
 def check_close(code: int, reason: str, by_server: bool) -> None:
-    """Check a code and reason that the application wants to close with.
+    """Check the code and reason that an application closes with.
 
-    A client may use 1000 and 3000-4999, as in the WebSocket API of browsers; a server
-    also what the registry has for servers.
+    A client may use 1000 and 3000-4999, as in the WebSocket API of browsers; a server may
+    also use the registered codes.
 
     Raises:
-        TypeError: the code is no integer or the reason no string.
-        ValueError: the code is not to be sent, or the reason is over 123 bytes of UTF-8.
+        TypeError: the code is not an integer, or the reason is not a string.
+        ValueError: the code must not be sent, or the reason is over 123 bytes of UTF-8.
     """
     if not isinstance(code, int) or isinstance(code, bool):
         raise TypeError(f"a close code must be an int, not {type(code).__name__}")
@@ -74,5 +65,5 @@ def check_close(code: int, reason: str, by_server: bool) -> None:
 
 
 def fit_reason(text: str) -> str:
-    """Cut a text at a whole character so that it fits into a close frame."""
+    """Truncate a text to the length of a close reason, without splitting a character."""
     return text.encode(errors="replace")[:MAX_CLOSE_REASON].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""What a driver has to tell: the events that `Driver.events()` returns."""
+"""The events that `Driver.events()` returns."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The last event: nothing will be received or sent any more.
+    """The last event: nothing more is received. Answer it with `answer_close()`.
 
     `code` and `reason` are the peer's (RFC 6455, 7.1.5 and 7.1.6), or those that the
     connection was failed with, and then `error` is why. `was_clean` tells whether the

@@ -11,11 +11,12 @@
     |   masking key, if MASK is set     |   payload ...             |
     +-----------------------------------+---------------------------+
 
-Invariants: whatever can be said of one frame on its own is checked here, as soon as the
-bytes that say it are there. What depends on the frames before it (fragmentation, UTF-8, the
-length of a message) is the driver's to check.
-
 The first byte of a frame is FIN, RSV1-3 and the opcode.
+
+Invariants:
+- All rules about a single frame are checked here, as soon as the necessary bytes are there.
+  Rules that involve earlier frames (fragmentation, UTF-8, the length of a message) are
+  checked by the driver.
 """
 
 from __future__ import annotations
@@ -32,30 +33,31 @@ from ..constants import (
 from ..errors import MessageTooBig, ProtocolError
 from .masking import mask
 
-# First byte, length of the payload, masking key (empty if unmasked), and where the payload
-# begins in the buffer.
+# The first byte, the payload's length, the masking key (empty if there is none), and the
+# position of the payload in the buffer.
 FrameHeader = tuple[int, int, bytes, int]
 
 _FIRST_CONTROL_OPCODE = 8
 _OPCODES = frozenset(Opcode)
-# The first bytes of data frames with no reserved bit: nothing in them needs checking.
+# The first bytes of data frames without reserved bits, which are always valid.
 _PLAIN_DATA = frozenset(opcode | fin for opcode in (0, 1, 2) for fin in (0, FIN))
 
 
 def parse_header(
     buffer: bytes, start: int, masked: bool, max_length: int, rsv_allowed: int = 0
 ) -> FrameHeader | None:
-    """Parse the header of the frame that begins at `start`, or return None if it is cut off.
+    """Parse the header of the frame at `start`; return None if it is incomplete.
 
     Args:
         buffer: bytes of frames.
-        start: where in the buffer the frame begins.
-        masked: whether frames must be masked (they come from a client) or must not be.
-        max_length: the longest payload allowed in a data frame, in bytes.
-        rsv_allowed: which of RSV1-3 extensions have given a meaning, as a bit mask.
+        start: the position of the frame in the buffer.
+        masked: whether frames must be masked (a client's) or must not be (a server's).
+        max_length: the longest payload that a data frame may have, in bytes.
+        rsv_allowed: the bits of RSV1-3 that extensions use.
 
     Raises:
-        ProtocolError: the header breaks the rules, as far as it is there.
+        ProtocolError: the header, complete or not, violates the protocol.
+        MessageTooBig: the payload is too long.
     """
     end = len(buffer)
     if end - start < 2:
@@ -120,7 +122,7 @@ def _parse_extended_length(field: bytes) -> int:
 
 
 def serialize_frame(first: int, payload: bytes, key: bytes = b"") -> bytes:
-    """Serialize a frame, masked with `key` if there is one (a client's frame)."""
+    """Serialize a frame, masked with `key` unless that is empty."""
     length = len(payload)
     mask_bit = 0
     if key:
@@ -134,10 +136,10 @@ def serialize_frame(first: int, payload: bytes, key: bytes = b"") -> bytes:
 
 
 def check_control(payload: bytes) -> bytes:
-    """Return what an application wants to send in a ping or pong (5.5).
+    """Check the payload of a ping or pong that an application sends (5.5), and return it.
 
     Raises:
-        ValueError: it is over 125 bytes.
+        ValueError: it is longer than 125 bytes.
     """
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise ValueError(f"a ping or pong of more than {MAX_CONTROL_PAYLOAD} bytes")

@@ -1,31 +1,29 @@
-"""The opening handshake (RFC 6455, 4), both ends of it, as pure functions.
+"""The opening handshake (RFC 6455, 4) of both sides, as pure functions.
 
-The law of this file: a handshake is accepted or refused from the request (or response)
-head alone, and every refusal is a `HandshakeError` whose sentence can be shown to the
-peer.
+Invariants:
+- A handshake is accepted or refused by the head of the request (or response) alone.
+- Every refusal is a `HandshakeError` whose message may be shown to the peer.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ..constants import HANDSHAKE_GUID, HYBI_13, PROTOCOL_VERSION
+from ..constants import DEFAULT_PORTS, HANDSHAKE_GUID, HYBI_13, PROTOCOL_VERSION
 from ..errors import HandshakeError, InvalidStatus, OriginNotAllowed, UnsupportedVersion
 from .hixie_handshake import find_version
 from .http import HeaderFields, Headers, Request, Response, has_token, is_token, parse_list
 
-# Which web pages may connect: those of the same origin, all ("*"), or those of these origins.
+# Which web pages may connect: those of the same origin (None), all ("*"), or those listed.
 Origins = Sequence[str] | str | None
 
-# What an application can't add to a handshake: it would be there twice, or be a lie.
+# Header fields that an application can't add: the handshake sets them, or they would be false.
 _RESERVED = ("host", "upgrade", "connection", "content-length", "transfer-encoding")
 _RESERVED_PREFIXES = ("sec-websocket-", "websocket-")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _SECURE_SCHEMES = ("https", "wss")
 
 
@@ -36,7 +34,7 @@ def compute_accept(key: str) -> str:
 
 
 def is_upgrade(method: str, upgrade: str | None, connection: str | None) -> bool:
-    """Tell whether a request asks for WebSocket at all, of any version."""
+    """Tell whether a request asks for WebSocket, of any version."""
     return (
         method == "GET"
         and upgrade is not None
@@ -46,16 +44,15 @@ def is_upgrade(method: str, upgrade: str | None, connection: str | None) -> bool
 
 
 def check_upgrade(request: Request) -> None:
-    """Check what a request for WebSocket has to be in all versions (4.2.1).
+    """Check what all versions require of a request for WebSocket (4.2.1).
 
     Raises:
-        HandshakeError: it is not.
+        HandshakeError: a requirement is not met.
     """
     headers = request.headers
     if request.method != "GET":
         raise HandshakeError("a WebSocket handshake must be a GET request")
-    # 4.2.1 says "HTTP/1.1 or higher", but HTTP/2 and those after it have no Upgrade (RFC 9113,
-    # 8.2.2), and there is no version between them.
+    # 4.2.1 says "HTTP/1.1 or higher", but HTTP/2 and later have no Upgrade (RFC 9113, 8.2.2).
     if request.version != "HTTP/1.1":
         raise HandshakeError(f"a WebSocket handshake needs HTTP/1.1, not {request.version}")
     hosts = headers.get_all("Host")
@@ -71,27 +68,27 @@ def check_upgrade(request: Request) -> None:
     if not has_token(headers.get("Connection"), "upgrade"):
         raise HandshakeError("the Connection header must have 'Upgrade'")
     if has_body(headers):
-        # What follows the head are frames to us, and a body to a proxy that heeds these
-        # fields: a client could have it pass on a request that is none to one of us.
+        # The bytes behind the head are frames to us, but a body to a proxy that obeys these
+        # fields: a client could smuggle a request past one of the two.
         raise HandshakeError("a WebSocket handshake must not have a body")
 
 
 def has_body(headers: Headers) -> bool:
-    """Tell whether a request says that a body follows its head.
+    """Tell whether the header fields announce a body. An invalid length counts as one.
 
     RFC 9112, 6.3: "The presence of a message body in a request is signaled by a Content-Length
-    or Transfer-Encoding header field." A length that is none says so, too.
+    or Transfer-Encoding header field."
     """
     lengths = headers.get_all("Content-Length")
     return "Transfer-Encoding" in headers or any(length != "0" for length in lengths)
 
 
 def check_request(request: Request) -> None:
-    """Check that a request is a client's opening handshake (4.2.1).
+    """Check that a request is an opening handshake of RFC 6455 (4.2.1).
 
     Raises:
         HandshakeError: it is not.
-        UnsupportedVersion: it is one of another version.
+        UnsupportedVersion: it is an opening handshake of another version.
     """
     check_upgrade(request)
     headers = request.headers
@@ -105,18 +102,18 @@ def check_request(request: Request) -> None:
         # server MUST abort the WebSocket handshake [...] and instead send an appropriate
         # HTTP error code (such as 426 Upgrade Required)".
         raise UnsupportedVersion(f"the Sec-WebSocket-Version must be {PROTOCOL_VERSION}")
-    if not _is_key(headers.get("Sec-WebSocket-Key", "")):
+    if not _is_key(headers.get("Sec-WebSocket-Key") or ""):
         raise HandshakeError("the Sec-WebSocket-Key must be 16 bytes in base64")
     for protocol in parse_list(headers.get("Sec-WebSocket-Protocol")):
         if not is_token(protocol):
             raise HandshakeError("the Sec-WebSocket-Protocol is not a list of tokens")
 
 
-def _is_key(key: str | None) -> bool:
+def _is_key(key: str) -> bool:
     # 4.2.1: "a base64-encoded [...] value that, when decoded, is 16 bytes in length".
     try:
-        return len(base64.b64decode(key or "", validate=True)) == 16
-    except (binascii.Error, ValueError):
+        return len(base64.b64decode(key, validate=True)) == 16
+    except ValueError:
         return False
 
 
@@ -124,8 +121,8 @@ def is_forwarded_secure(proto: str | None, scheme: str | None, ssl: str | None) 
     """Tell whether a proxy says that the client speaks TLS to it.
 
     Args:
-        proto, scheme, ssl: the headers X-Forwarded-Proto, -Scheme and -Ssl. Of several proxies
-            the first is the client's; some say `wss` (Traefik).
+        proto, scheme, ssl: the headers X-Forwarded-Proto, -Scheme and -Ssl. In a list of
+            proxies the first is the one nearest to the client; Traefik says `wss`.
     """
     schemes = [*parse_list(proto)[:1], scheme or ""]
     return ssl == "on" or any(scheme.lower() in _SECURE_SCHEMES for scheme in schemes)
@@ -134,22 +131,23 @@ def is_forwarded_secure(proto: str | None, scheme: str | None, ssl: str | None) 
 def check_origin(request: Request, origins: Origins, is_secure: bool = False) -> None:
     """Check that the web page a request comes from may connect (10.2).
 
-    Browsers let every page open connections to every host and send the user's cookies
-    along, and only they send an Origin. `None` allows pages of the same origin, `"*"` all,
-    a sequence just those origins, such as `"https://example.com"`. A request without an
-    Origin does not come from a page, so it is allowed.
+    Browsers let every page open connections to every host, with the user's cookies, and
+    they always send an Origin. A request without one does not come from a page: it is
+    allowed.
 
     Args:
-        is_secure: whether the client speaks TLS, as far as is known.
+        origins: None allows pages of the same origin, `"*"` all pages, and a sequence pages
+            of the origins in it, such as `"https://example.com"`.
+        is_secure: whether the client is known to speak TLS.
 
     Raises:
-        OriginNotAllowed: it may not.
+        OriginNotAllowed: the page may not connect.
     """
     origin = request.headers.get("Origin")
     if origin is None or (origins is not None and "*" in origins):
         return
     if origins is None:
-        # A page cannot set these headers, so the one that a proxy adds is safe to heed.
+        # X-Forwarded-Host can be trusted here: a page can't set it.
         hosts = request.headers.get_all("Host") + parse_list(
             request.headers.get("X-Forwarded-Host")
         )
@@ -161,15 +159,15 @@ def check_origin(request: Request, origins: Origins, is_secure: bool = False) ->
 
 
 def _is_same_origin(origin: str, host: str, is_secure: bool) -> bool:
-    # A page of `http` can be forged by whoever sits on the way, so it is none of a server
-    # that speaks TLS. Without TLS a page of `https` is: a proxy may have ended it, and not
-    # all say so. Then a host without a port has the default port of the page's scheme.
+    # An `http` page can be forged on the network, so it never has the origin of a server
+    # that speaks TLS. An `https` page may have that of a server without TLS: a proxy may
+    # terminate TLS without saying so. A host without a port has the page's default port.
     try:
         page = urlsplit(origin)
         if page.scheme not in (("https",) if is_secure else ("http", "https")):
             return False
         here = urlsplit(f"{page.scheme}://{host}")
-        default = _DEFAULT_PORTS[page.scheme]
+        default = DEFAULT_PORTS[page.scheme]
         return (
             page.hostname is not None
             and page.hostname == here.hostname
@@ -180,7 +178,7 @@ def _is_same_origin(origin: str, host: str, is_secure: bool) -> bool:
 
 
 def choose_protocol(request: Request, supported: Sequence[str]) -> str | None:
-    """Choose the subprotocol: the first that the client asks for and we support (4.2.2)."""
+    """Return the first subprotocol of the client's that we support (4.2.2), or None."""
     requested = parse_list(request.headers.get("Sec-WebSocket-Protocol"))
     return next((protocol for protocol in requested if protocol in supported), None)
 
@@ -188,7 +186,7 @@ def choose_protocol(request: Request, supported: Sequence[str]) -> str | None:
 def accept_response(
     request: Request, protocol: str | None, extensions: str, extra: Headers
 ) -> Response:
-    """Return the 101 response to a request that has been checked (4.2.2)."""
+    """Return the 101 response to a checked request (4.2.2)."""
     key = request.headers.get("Sec-WebSocket-Key") or ""
     headers = Headers(
         [
@@ -207,7 +205,7 @@ def accept_response(
 
 
 def refuse_response(error: HandshakeError) -> Response:
-    """Return the response that refuses a handshake; the connection ends with it."""
+    """Return the response that refuses a handshake, after which the connection closes."""
     body = f"{error}\n".encode("latin-1", errors="replace")
     headers = Headers(
         [
@@ -219,13 +217,13 @@ def refuse_response(error: HandshakeError) -> Response:
     if isinstance(error, UnsupportedVersion):
         # 4.4: "the server MUST respond with a |Sec-WebSocket-Version| header field".
         headers.append("Sec-WebSocket-Version", PROTOCOL_VERSION)
-        # RFC 9110, 15.5.22: a 426 response says which protocol to upgrade to.
+        # RFC 9110, 15.5.22: "The server MUST send an Upgrade header field in a 426 response".
         headers.append("Upgrade", "websocket")
     return Response(error.status, headers, body)
 
 
-def refusal(who: str, response: Response) -> InvalidStatus:
-    """Return what to make of a response that opens nothing."""
+def refused_by(who: str, response: Response) -> InvalidStatus:
+    """Return the error for a response that does not open the connection or tunnel."""
     said = " ".join(response.body[:200].decode("utf-8", errors="replace").split())
     sentence = f"{who} answered {response.status_line}"
     sentence += f": {said}" if said else ""
@@ -233,18 +231,18 @@ def refusal(who: str, response: Response) -> InvalidStatus:
 
 
 def check_response(response: Response, key: str, protocols: Sequence[str]) -> str | None:
-    """Check that a response is a server's opening handshake (4.1) and return the subprotocol.
+    """Check that a response opens the connection (4.1), and return the subprotocol or None.
 
     Raises:
-        HandshakeError: it is not.
-        InvalidStatus: it has another status than 101.
+        HandshakeError: it does not.
+        InvalidStatus: its status is not 101.
     """
     headers = response.headers
     if response.status != 101:
-        raise refusal("the server", response)
+        raise refused_by("the server", response)
     if response.version != "HTTP/1.1":
         # RFC 9110, 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client", and
-        # nothing else upgrades to WebSocket in this way.
+        # HTTP/2 and later have no 101.
         raise HandshakeError(f"the server upgrades {response.version}, not HTTP/1.1")
     if (headers.get("Upgrade") or "").lower() != "websocket":
         raise HandshakeError("the server's Upgrade header is not 'websocket'")
@@ -259,11 +257,11 @@ def check_response(response: Response, key: str, protocols: Sequence[str]) -> st
 
 
 def check_protocols(protocols: Sequence[str]) -> tuple[str, ...]:
-    """Return the subprotocols that an application names, as a tuple.
+    """Check an application's list of subprotocols, and return it as a tuple.
 
     Raises:
-        TypeError: they are one string, or not strings.
-        ValueError: one is no token, or two are the same (4.1).
+        TypeError: it is one string, or an element is not a string.
+        ValueError: an element is not a token, or is there twice (4.1).
     """
     if isinstance(protocols, str):
         raise TypeError(f"protocols must be a list of strings: [{protocols!r}]")
@@ -279,7 +277,7 @@ def check_protocols(protocols: Sequence[str]) -> tuple[str, ...]:
 
 
 class Terms(NamedTuple):
-    """What an application asks of the handshakes with its clients."""
+    """An application's options for the handshakes with its clients."""
 
     protocols: tuple[str, ...]
     headers: Headers
@@ -287,10 +285,10 @@ class Terms(NamedTuple):
 
 
 def check_terms(protocols: Sequence[str], headers: HeaderFields, origins: Origins) -> Terms:
-    """Return the terms that an application names.
+    """Check an application's options for handshakes.
 
     Raises:
-        TypeError, ValueError: one of them is not what it should be.
+        TypeError, ValueError: one of them is invalid.
     """
     if isinstance(origins, str) and origins != "*":
         raise TypeError(f"origins must be None, '*' or a list of strings: [{origins!r}]")
@@ -298,10 +296,10 @@ def check_terms(protocols: Sequence[str], headers: HeaderFields, origins: Origin
 
 
 def check_headers(headers: HeaderFields) -> Headers:
-    """Return the header fields that an application adds to a handshake.
+    """Check the header fields that an application adds to a handshake.
 
     Raises:
-        ValueError: one belongs to the handshake itself, or is none at all.
+        ValueError: one is invalid, or is set by the handshake itself.
     """
     extra = Headers(headers)
     for name, _ in extra:

@@ -8,7 +8,7 @@
 There are no binary messages, no pings, no extensions, and no codes to close with: a close
 that was clean is a 1005. Sections named here are those of hixie-76.
 
-The law of this file: frames are found by searching, not byte by byte; and of a frame no
+Invariants: frames are found by searching, not byte by byte; and of a frame no
 more is kept than its text, which is never longer than `max_length`.
 """
 
@@ -24,12 +24,12 @@ from ..constants import (
     Opcode,
     ReadyState,
 )
-from ..errors import HandshakeError, MessageTooBig, ProtocolError
-from .base import Driver, check_max_length
+from ..errors import MessageTooBig, ProtocolError
+from .answering import Answering, find_answer
+from .base import check_max_length
 from .closing import check_close, fit_reason
-from .events import Close, Event, Message, Open
-from .frames import check_control
-from .handshake import Origins, check_origin, check_terms, check_upgrade, refuse_response
+from .events import Close, Message
+from .handshake import Origins, check_origin, check_terms, check_upgrade
 from .hixie_handshake import (
     KEY_LENGTH,
     accept_response,
@@ -52,7 +52,7 @@ _CLEAN_CLOSE = Close(CloseCode.NO_STATUS_RECEIVED, was_clean=True)
 _ABNORMAL_CLOSE = Close(CloseCode.ABNORMAL_CLOSURE)
 
 
-class Hixie75(Driver):
+class Hixie75(Answering):
     """A server's driver for a request of hixie-75 whose head has been read.
 
     Args:
@@ -63,14 +63,11 @@ class Hixie75(Driver):
     """
 
     __slots__ = (
-        "_acceptance",
-        "_ending",
-        "_error",
+        "_answer",
         "_kept",
         "_kind",
         "_left",
         "max_length",
-        "refusal",
     )
 
     version = HIXIE_75
@@ -89,76 +86,48 @@ class Hixie75(Driver):
         super().__init__()
         terms = check_terms(protocols, headers, origins)
         self.max_length = check_max_length(max_length)
-        self._acceptance = b""
-        self._error: HandshakeError | None = None
-        self.refusal: Response | None = None
-        self._ending: Close | None = None
         # Of the frame that arrives: its type byte, or None between frames; how many bytes
         # may, or are to, come yet, or None until its length is known; and what is kept of
         # it, which is its text, or its length.
         self._kind: int | None = None
         self._left: int | None = None
         self._kept = bytearray()
-        try:
+
+        def accept() -> Response:
             check_upgrade(request)
             check_origin(request, terms.origins, url.startswith("wss:"))
             self._check_keys(request)
-            protocol = choose_protocol(request, self.version, terms.protocols)
-            response = accept_response(request, self.version, url, protocol, terms.headers)
-        except HandshakeError as error:
-            self._error = error
-            self.refusal = refuse_response(error)
-            return
-        self.protocol = protocol
-        self._acceptance = response.serialize()
+            self.protocol = choose_protocol(request, self.version, terms.protocols)
+            return accept_response(request, self.version, url, self.protocol, terms.headers)
+
+        self._answer = find_answer(accept)
 
     def _check_keys(self, request: Request) -> None:
-        """Take what the handshake has in it beside header fields: in this draft, nothing."""
-
-    def start(self) -> bool:
-        """Send the response, accepting or refusing. Return False if it was sent before."""
-        if self.ready_state is not ReadyState.CONNECTING:
-            return False
-        if self._error is not None:
-            assert self.refusal is not None
-            self._send(self.refusal.serialize())
-            self.ready_state = ReadyState.CLOSED
-            self._tell(Close(CloseCode.ABNORMAL_CLOSURE, str(self._error), error=self._error))
-        else:
-            self._send(self._acceptance)
-            self._acceptance = b""
-            self._open()
-        return True
-
-    def _open(self) -> None:
-        self.ready_state = ReadyState.OPEN
-        self._tell(Open(self.protocol))
+        """Check what the handshake has in it beside header fields: in this draft, nothing."""
 
     # Receiving
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes of frames; those behind the end of the connection are dropped."""
-        if self.ready_state is ReadyState.CLOSED:
-            return
+        """Receive bytes of frames; those behind the end of the connection are dropped."""
         start = 0
         try:
-            while start < len(data) and self._ending is None:
+            while start < len(data) and self._close is None:
                 start = self._receive_from(data, start)
         except ProtocolError as error:
-            self._end_input(Close(error.code, fit_reason(str(error)), error=error))
+            self._end(Close(error.code, fit_reason(str(error)), error=error))
 
     def receive_eof(self) -> None:
-        """Take in the end of the bytes: between frames it is how clients of this draft close."""
-        if self._ending is None and self.ready_state is not ReadyState.CLOSED:
+        """Receive the end of the bytes: between frames it is how clients of this draft close."""
+        if self._close is None:
             is_clean = self._kind is None and self.ready_state is not ReadyState.CONNECTING
-            self._end_input(_CLEAN_CLOSE if is_clean else _ABNORMAL_CLOSE)
+            self._end(_CLEAN_CLOSE if is_clean else _ABNORMAL_CLOSE)
 
-    def _end_input(self, ending: Close) -> None:
-        self._ending = ending
+    def _end(self, close: Close) -> None:
+        super()._end(close)
         self._kept.clear()
 
     def _receive_from(self, data: bytes, start: int) -> int:
-        # Returns up to where the data was taken in.
+        # Returns up to where the data was received.
         if self._kind is None:
             self._kind = data[start]
             self._left = self.max_length if self._kind < _HAS_LENGTH else None
@@ -181,7 +150,7 @@ class Hixie75(Driver):
             return end
         if self._kind == _TEXT:
             # 5.4 lets servers do so with what is no UTF-8; clients have to (4.3).
-            self._tell(Message(self._kept.decode(errors="replace")))
+            self._report(Message(self._kept.decode(errors="replace")))
             self._kept = bytearray()
         self._kind = None
         return end + 1
@@ -213,31 +182,10 @@ class Hixie75(Driver):
         return end
 
     def _receive_empty_frame(self, kind: int | None) -> None:
-        """Take in a frame that says that it has no payload: in this draft, nothing."""
+        """Receive a frame that says that it has no payload: in this draft, nothing."""
 
     def _too_big(self) -> MessageTooBig:
         return MessageTooBig(f"a message over the limit of {self.max_length} bytes")
-
-    # Telling
-
-    def events(self) -> list[Event]:
-        """Return what has happened since the last call; the end alone and last."""
-        events, self._events = self._events, None
-        if events is not None:
-            return events
-        if self._ending is None or self.ready_state is ReadyState.CLOSED:
-            return []
-        ending = self._ending
-        if ending is not _ABNORMAL_CLOSE:
-            self._close()
-        self._ending = None
-        self.ready_state = ReadyState.CLOSED
-        return [ending]
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the end is all that is left to tell: the next `events()` tells it."""
-        return self._ending is not None and self._events is None
 
     # Sending
 
@@ -260,45 +208,31 @@ class Hixie75(Driver):
         self._send(b"\x00" + data + _END_OF_TEXT)
         return True
 
-    def binary(self, data: bytes) -> bool:
-        """Return False: there are no binary messages."""
-        return False
-
-    def ping(self, data: bytes = b"") -> bool:
-        """Return False: there are no pings."""
-        check_control(data)
-        return False
-
-    def pong(self, data: bytes = b"") -> bool:
-        """Return False: there are no pongs."""
-        check_control(data)
-        return False
-
-    def hold_pongs(self, hold: bool) -> None:
-        """Do nothing: there are no pongs."""
-
     # Closing
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bool:
         """Close; the peer does not get to know the code and the reason."""
         check_close(code, reason, True)
-        return self._close()
+        return self._begin_closing()
 
     def leave(self, code: int, reason: str = "") -> bool:
         """Close because of something at our end. Return False unless open."""
-        return self._close()
+        return self._begin_closing()
 
-    def _close(self) -> bool:
+    def _begin_closing(self) -> bool:
         if self.ready_state is not ReadyState.OPEN:
             return False
         self.ready_state = ReadyState.CLOSING
-        self._begin_closing()
+        self._send_closing_frame()
         return True
 
-    def _begin_closing(self) -> None:
+    def _send_closing(self, close: Close) -> None:
+        self._begin_closing()
+
+    def _send_closing_frame(self) -> None:
         # In this draft that is to end TCP, so there is nothing to wait for.
-        if self._ending is None:
-            self._end_input(_CLEAN_CLOSE)
+        if self._close is None:
+            self._end(_CLEAN_CLOSE)
 
 
 class Hixie76(Hixie75):
@@ -319,13 +253,9 @@ class Hixie76(Hixie75):
     def _open(self) -> None:
         """Wait for the last key."""
 
-    def start(self) -> bool:
-        """Send the head of the response. Return False if it was sent before."""
-        return not self._is_started() and super().start()
-
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes: the last key, then frames."""
-        if self.ready_state is ReadyState.CONNECTING and self._ending is None:
+        """Receive bytes: the last key, then frames."""
+        if self.ready_state is ReadyState.CONNECTING and self._close is None:
             missing = KEY_LENGTH - len(self._kept)
             self._kept += data[:missing]
             data = data[missing:]
@@ -336,24 +266,21 @@ class Hixie76(Hixie75):
         super().receive_data(data)
 
     def receive_eof(self) -> None:
-        """Take in the end of the bytes: abnormal, unless a closing frame came before it."""
-        if self._ending is None and self.ready_state is not ReadyState.CLOSED:
-            self._end_input(_ABNORMAL_CLOSE)
+        """Receive the end of the bytes: abnormal, unless a closing frame came before it."""
+        if self._close is None:
+            self._end(_ABNORMAL_CLOSE)
 
     def _receive_empty_frame(self, kind: int | None) -> None:
         # 5.3: a frame of the type FF and the length 0 is the client's closing handshake.
         if kind == _CLOSING:
-            self._end_input(_CLEAN_CLOSE)
-
-    def _begin_closing(self) -> None:
-        self._send(_CLOSING_FRAME)
+            self._end(_CLEAN_CLOSE)
 
     def leave(self, code: int, reason: str = "") -> bool:
         """Close because of something at our end. Return False unless open, or about to."""
-        if self.ready_state is ReadyState.CONNECTING and self._is_started():
+        if self.ready_state is ReadyState.CONNECTING and not self._answer.data:
             self.receive_eof()
             return True
         return super().leave(code, reason)
 
-    def _is_started(self) -> bool:
-        return self._error is None and not self._acceptance
+    def _send_closing_frame(self) -> None:
+        self._send(_CLOSING_FRAME)

@@ -4,8 +4,9 @@
     hixie-76    draft-hixie-thewebsocketprotocol-76, May 2010; also known as
                 draft-ietf-hybi-thewebsocketprotocol-00
 
-The law of this file: that of the handshake of RFC 6455. Every refusal is a `HandshakeError`
-whose sentence can be shown to the peer, and nothing that a peer sends raises anything else.
+Invariants:
+- Every refusal is a `HandshakeError` whose message may be shown to the peer; nothing that a
+  peer sends raises anything else.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ _NOT_DIGITS = re.compile("[^0-9]+")
 # hixie-76, 4.1: a key's number is at most 4,294,967,295.
 _MAX_DIGITS = 10
 _NUMBERS = range(2**32)
-# hixie-75, 4.1: its clients compare the response, up to the last of these, byte by byte.
+# hixie-75, 4.1: clients compare the beginning of the response, these included, byte by byte.
 _PHRASES = {HIXIE_75: "Web Socket Protocol Handshake", HIXIE_76: "WebSocket Protocol Handshake"}
 _PREFIXES = {HIXIE_75: "WebSocket-", HIXIE_76: "Sec-WebSocket-"}
 
 
 def find_version(request: Request) -> str:
-    """Return the version of the protocol that a request for WebSocket is written in."""
+    """Return which version of the protocol a request for WebSocket is of."""
     headers = request.headers
     if "Sec-WebSocket-Version" in headers or "Sec-WebSocket-Key" in headers:
         return HYBI_13
@@ -40,17 +41,17 @@ def find_version(request: Request) -> str:
 
 
 def parse_keys(request: Request) -> bytes:
-    """Return what the two keys of a hixie-76 request come to: half of a challenge (5.2).
+    """Return the eight bytes of the challenge that the two keys of a request encode (5.2).
 
     Raises:
-        HandshakeError: one is missing, or none that a client could have made.
+        HandshakeError: a key is missing or malformed.
     """
     return struct.pack(">II", *(_parse_key(request, name) for name in _KEYS))
 
 
 def _parse_key(request: Request, name: str) -> int:
-    # 5.2: the digits are a number, and that divided by how many spaces there are is what
-    # counts; no spaces, or a remainder, "is a symptom of a cross-protocol attack".
+    # 5.2: the value of a key is the number that its digits form, divided by the number of
+    # its spaces; no spaces, or a remainder, "is a symptom of a cross-protocol attack".
     values = request.headers.get_all(name)
     if len(values) != 1:
         raise HandshakeError(f"there must be one {name}")
@@ -65,12 +66,12 @@ def _parse_key(request: Request, name: str) -> int:
 
 
 def solve_challenge(keys: bytes, last_key: bytes) -> bytes:
-    """Return the 16 bytes that prove that a hixie-76 handshake was understood (5.2)."""
+    """Return the 16 bytes that answer the challenge of a hixie-76 handshake (5.2)."""
     return hashlib.md5(keys + last_key, usedforsecurity=False).digest()
 
 
 def choose_protocol(request: Request, version: str, supported: Sequence[str]) -> str | None:
-    """Return the subprotocol: a client of the drafts asks for one at most."""
+    """Return the subprotocol, if it is supported: clients of the drafts ask for one at most."""
     requested = request.headers.get(f"{_PREFIXES[version]}Protocol")
     return requested if requested in supported else None
 
@@ -78,13 +79,13 @@ def choose_protocol(request: Request, version: str, supported: Sequence[str]) ->
 def accept_response(
     request: Request, version: str, url: str, protocol: str | None, extra: Headers
 ) -> Response:
-    """Return the 101 response to a request that has been checked.
+    """Return the 101 response to a checked request.
 
     Args:
-        url: that of the connection, as the client has it: the client compares.
+        url: the URL that the client connected to; the client compares it.
 
     Raises:
-        HandshakeError: the request has something in it that the response can't say.
+        HandshakeError: the origin or the URL can't be put into a header field.
     """
     prefix = _PREFIXES[version]
     origin = request.headers.get("Origin")

@@ -1,8 +1,9 @@
 """HTTP heads (RFC 9112), as far as the opening handshake needs them.
 
-The law of this file: a head is bounded before it is parsed and parsed in linear time,
-by splitting and searching; what does not fit the grammar is a `HandshakeError`. Header
-values that go out can't carry a line break.
+Invariants:
+- The length of a head is checked before it is parsed, and parsing takes linear time.
+- A head that violates the grammar is a `HandshakeError`.
+- No header value that is sent has a line break or NUL in it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class Headers:
-    """Header fields, found by name whatever its case; those of one name keep their order.
+    """Header fields: names are compared without case, and fields of one name keep their order.
 
     Raises:
-        ValueError: a name is no token, or a value has a CR, LF or NUL or is not Latin-1.
+        ValueError: a name is not a token, or a value has a CR, LF or NUL or is not Latin-1.
     """
 
     __slots__ = ("_fields",)
@@ -39,7 +40,7 @@ class Headers:
             self.append(name, value)
 
     def append(self, name: str, value: str) -> None:
-        """Add a field, beside any that have the same name."""
+        """Add a field; others of the same name stay."""
         if not is_token(name):
             raise ValueError(f"not a header name: {name!r}")
         value = str(value)
@@ -50,7 +51,7 @@ class Headers:
         self._fields.setdefault(name.lower(), []).append((name, value))
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """Return the value of a field; several of a name are joined by commas (RFC 9110, 5.3)."""
+        """Return the values of a name, joined by commas (RFC 9110, 5.3), or `default`."""
         fields = self._fields.get(name.lower())
         return ", ".join([value for _, value in fields]) if fields else default
 
@@ -72,7 +73,7 @@ class Headers:
 
 
 class Request(NamedTuple):
-    """A request head: `target` is the path and query, `version` such as `HTTP/1.1`."""
+    """A request head: `target` is the path and query, `version` is like `HTTP/1.1`."""
 
     method: str
     target: str
@@ -85,7 +86,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A response head, and the body that follows it; `phrase` is one of its own, if any."""
+    """A response head and its body; an empty `phrase` stands for the usual one."""
 
     status: int
     headers: Headers
@@ -114,13 +115,13 @@ def _serialize_head(first_line: str, headers: Headers) -> bytes:
 def find_end_of_head(
     buffer: bytes, max_length: int = MAX_HEAD_LENGTH, *, searched: int = 0
 ) -> int | None:
-    """Return where the head that `buffer` begins with ends, or None if more must come.
+    """Return the length of the head that `buffer` begins with, or None if it is incomplete.
 
     Args:
-        searched: how many of the bytes have been searched before, in vain.
+        searched: how many bytes of the buffer an earlier call has searched.
 
     Raises:
-        HeadTooLarge: it is longer than `max_length` bytes.
+        HeadTooLarge: the head is longer than `max_length` bytes.
     """
     start = max(searched - len(_END_OF_HEAD) + 1, 0)
     end = buffer.find(_END_OF_HEAD, start, max_length)
@@ -135,7 +136,7 @@ def parse_request(head: bytes) -> Request:
     """Parse a request head.
 
     Raises:
-        HandshakeError: it is not one.
+        HandshakeError: it is malformed.
     """
     first_line, headers = _parse_head(head)
     words = first_line.split(" ")
@@ -152,7 +153,7 @@ def parse_response(head: bytes) -> Response:
     """Parse a response head.
 
     Raises:
-        HandshakeError: it is not one.
+        HandshakeError: it is malformed.
     """
     first_line, headers = _parse_head(head)
     version, _, rest = first_line.partition(" ")
@@ -166,7 +167,7 @@ def parse_response(head: bytes) -> Response:
 def _check_version(version: str) -> None:
     name, _, number = version.partition("/")
     digits = number[:1] + number[2:]
-    # Of Latin-1, superscripts are digits to Python, too.
+    # isdigit() alone is also true for the superscripts of Latin-1.
     is_number = len(digits) == 2 and digits.isascii() and digits.isdigit()
     if name != "HTTP" or number[1:2] != "." or not is_number:
         raise HandshakeError(f"not a version of HTTP: {version[:100]!r}")
@@ -179,8 +180,8 @@ def _parse_head(head: bytes) -> tuple[str, Headers]:
     headers = Headers()
     for line in lines:
         name, colon, value = line.partition(":")
-        # RFC 9112, 5.2: a line that begins with white space continues the one before
-        # in obsolete syntax: "A server MUST either reject the message [...]".
+        # RFC 9112, 5.2: a line that begins with white space continues the line before it, an
+        # obsolete syntax: "A server MUST either reject the message [...]".
         if not colon:
             raise HandshakeError(f"not a header field: {line[:100]!r}")
         try:
@@ -201,5 +202,5 @@ def parse_list(value: str | None) -> list[str]:
 
 
 def has_token(value: str | None, token: str) -> bool:
-    """Tell whether a list of tokens has `token` in it, whatever its case."""
+    """Tell whether a list of tokens contains `token`, without regard to case."""
     return token in (part.lower() for part in parse_list(value))

@@ -10,22 +10,9 @@ import codecs
 from typing import NamedTuple
 
 from ..constants import OPCODE_BITS, Opcode
-from ..errors import InvalidPayloadData
 from .frames import FrameHeader
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
-
-
-def decode_text(data: bytes) -> str:
-    """Return the text of a whole message.
-
-    Raises:
-        InvalidPayloadData: it is not UTF-8.
-    """
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise InvalidPayloadData("a text message that is not UTF-8") from None
 
 
 class Unfinished:
@@ -53,17 +40,15 @@ class Unfinished:
         """Add what has come of it.
 
         Raises:
-            InvalidPayloadData: it is a text, and this is not UTF-8.
+            UnicodeDecodeError: it is a text, and this is not UTF-8.
         """
         decoder = self._decoder
         if decoder is not None:
-            try:
-                decoder.decode(payload)
-            except UnicodeDecodeError:
-                raise InvalidPayloadData("a text message that is not UTF-8") from None
+            decoder.decode(payload)
+            pending = decoder.getstate()[0]
             # Python waits for the third byte of what can only become a surrogate.
-            if b"\xed\xa0" <= decoder.getstate()[0] < b"\xee":
-                raise InvalidPayloadData("a text message that is not UTF-8")
+            if b"\xed\xa0" <= pending < b"\xee":
+                raise UnicodeDecodeError("utf-8", pending, 0, 2, "a surrogate")
         self.data += payload
 
 
@@ -84,8 +69,13 @@ class Unread:
         self.start = start
         self.is_last = False
 
+    def __len__(self) -> int:
+        return len(self.data) - self.start
+
     def add(self, data: bytes) -> None:
-        """Add what has come behind them."""
+        """Add what has come behind them, unless they are the last."""
+        if self.is_last:
+            return
         if isinstance(self.data, bytes):
             self.data = bytearray(memoryview(self.data)[self.start :])
             self.start = 0

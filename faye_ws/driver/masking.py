@@ -1,8 +1,8 @@
 """Masking (RFC 6455, 5.3): each byte is combined with a byte of the key by XOR.
 
-Python has no loop that is fast on bytes, so whole payloads are handed to C: short ones
-as one long integer, long ones as four lanes through a translation table for each byte
-of the key. The border between the two is where they were measured to cross.
+Loops over bytes are slow in Python, so C does the work: a short payload is one long
+integer; a long one is four lanes, one for each byte of the key, each of which goes through
+a translation table. `_LANES_FROM` is the length from which lanes were measured to be faster.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def mask(key: bytes, data: bytes) -> bytes:
         keys = (key * (length // 4 + 1))[:length]
         masked = int.from_bytes(data, "little") ^ int.from_bytes(keys, "little")
         return masked.to_bytes(length, "little")
-    # A bytearray from the start: its translate() is faster than that of bytes, which also
-    # looks for what has changed.
+    # bytearray.translate() is faster than bytes.translate(), which also checks whether
+    # anything has changed.
     lanes = bytearray(data)
     for lane in range(4):
         lanes[lane::4] = lanes[lane::4].translate(_XOR_TABLES[key[lane]])

@@ -1,4 +1,4 @@
-"""A message that goes to many connections, framed and compressed once for all of them."""
+"""Messages for many connections, framed and compressed once for all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .frames import serialize_frame
 
 
 class PreparedFrame(NamedTuple):
-    """The bytes of a server's frame, and the message that extensions have made for it."""
+    """The bytes of a server's frame, and the message that extensions made for it."""
 
     data: bytes
     message: ExtensionMessage
@@ -25,7 +25,7 @@ class PreparedMessage:
         data: `str` for text, `bytes` for binary.
 
     Raises:
-        ValueError: the text has a lone surrogate, so it has no form in UTF-8.
+        ValueError: the text has a lone surrogate, which UTF-8 can't encode.
     """
 
     __slots__ = ("_frames", "data", "opcode")
@@ -36,11 +36,12 @@ class PreparedMessage:
         self._frames: dict[Hashable, PreparedFrame] = {}
 
     def frame_for(self, pipeline: Pipeline | None) -> PreparedFrame | None:
-        """Return the frame for connections with these extensions, made once for all that
-        agree about it; None if theirs depends on the messages before.
+        """Return the frame for connections with these extensions, made once for each key.
+
+        None if their extensions can't process a message for several connections.
 
         Raises:
-            ProtocolError: an extension can make nothing of the message.
+            ProtocolError: an extension can't process the message.
         """
         key = () if pipeline is None else pipeline.shared_key()
         if key is None:

@@ -1,10 +1,11 @@
-"""Reading the response to a request, as far as it matters what it says.
+"""Reading the response to a request: its head, and the beginning of its body.
 
-    interim responses* -> final head -> what it opens, or the beginning of a body
+    interim responses* -> final head -> another protocol, or a body
 
-Invariants: every byte is read once, however they are cut into pieces; and all is bounded:
-how many interim responses there are and their bytes, the length of a head, the bytes of a
-body that are kept, and those that are read for it.
+Invariants:
+- Every byte is processed once, whatever pieces the bytes come in.
+- There are limits for the number and the bytes of interim responses, the length of a head,
+  and the bytes of a body that are kept, and that are read.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from ..constants import MAX_HEAD_LENGTH, MAX_INTERIM_RESPONSES
 from ..errors import HandshakeError
 from .http import Response, find_end_of_head, has_token, parse_response
 
-# Bytes of a body that are kept.
+# How many bytes of a body are kept.
 _MAX_BODY = 1024
-# Bytes that are read for them, extensions of chunks included: as many as for a head.
+# How many are read, the framing of chunks included; as many as for a head.
 _MAX_BODY_READ = MAX_HEAD_LENGTH
-# Digits that a length may have, before it is the length of nothing on earth.
+# A Content-Length with as many digits is ignored: Python refuses to convert very long ones.
 _MAX_LENGTH_DIGITS = 19
 # RFC 9112, 6.3: responses that are "terminated by the first empty line after the header
 # fields, regardless of the header fields present in the message".
@@ -30,56 +31,68 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r", re.DOTALL)
 
 
 class BodyReader:
-    """Reads how the body of a response begins.
+    """Reads the beginning of a response's body.
 
-    A body of which nothing but the end of the connection tells where it ends (RFC 9112, 6.3)
-    is not waited for. What is no chunk ends one that comes in chunks.
+    A body that only the end of the connection ends (RFC 9112, 6.3) counts as empty. A
+    malformed chunk ends a chunked body.
 
     Args:
-        response: the response, by its head.
+        response: the response's head.
 
     Attributes:
-        data: what has come of the body, as far as it is kept.
-        is_done: whether no more of it is wanted: that is all, or enough.
+        data: the bytes of the body that are kept.
+        is_done: whether the body is complete, or enough of it is there.
     """
 
-    __slots__ = ("_is_after_chunk", "_is_chunked", "_left", "_line", "_unread", "data", "is_done")
+    __slots__ = (
+        "_body_remaining",
+        "_is_after_chunk",
+        "_is_chunked",
+        "_line",
+        "_read_remaining",
+        "data",
+        "is_done",
+    )
 
     def __init__(self, response: Response) -> None:
         headers = response.headers
         length = headers.get("Content-Length") or ""
         is_length = length.isdecimal() and len(length) < _MAX_LENGTH_DIGITS
         self._is_chunked = has_token(headers.get("Transfer-Encoding"), "chunked")
-        # Bytes that are to come of the body, or of a chunk.
-        self._left = int(length) if is_length and not self._is_chunked else 0
-        # What has come of the line before or behind a chunk.
+        # Bytes that are still to come of the body, or of the current chunk.
+        self._body_remaining = int(length) if is_length and not self._is_chunked else 0
+        # The incomplete line before or behind a chunk.
         self._line = bytearray()
         self._is_after_chunk = False
         # Bytes that may still be read.
-        self._unread = _MAX_BODY_READ
+        self._read_remaining = _MAX_BODY_READ
         self.data = bytearray()
-        has_body = bool(self._is_chunked or self._left) and response.status not in _BODILESS
+        has_length = bool(self._is_chunked or self._body_remaining)
+        has_body = has_length and response.status not in _BODILESS
         self.is_done = not has_body
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes of the body, in pieces of any size; those behind it are dropped."""
-        data = data[: self._unread]
-        self._unread -= len(data)
+        """Receive bytes of the body, in pieces of any size; those behind it are dropped."""
+        data = data[: self._read_remaining]
+        self._read_remaining -= len(data)
         start = 0
         while start < len(data) and not self.is_done:
-            start = self._take(data, start) if self._left else self._take_line(data, start)
-        self.is_done |= not self._unread
+            receive = self._receive_body if self._body_remaining else self._receive_chunk_line
+            start = receive(data, start)
+        self.is_done |= not self._read_remaining
 
-    def _take(self, data: bytes, start: int) -> int:
-        # Returns up to where the data was taken in.
-        end = min(start + self._left, len(data))
-        self._left -= end - start
+    def _receive_body(self, data: bytes, start: int) -> int:
+        """Receive bytes of the body or the chunk from `start`; return where they end."""
+        end = min(start + self._body_remaining, len(data))
+        self._body_remaining -= end - start
         self.data += data[start : min(end, start + _MAX_BODY - len(self.data))]
         self._is_after_chunk = self._is_chunked
-        self.is_done = len(self.data) == _MAX_BODY or not (self._left or self._is_chunked)
+        is_complete = not (self._body_remaining or self._is_chunked)
+        self.is_done = len(self.data) == _MAX_BODY or is_complete
         return end
 
-    def _take_line(self, data: bytes, start: int) -> int:
+    def _receive_chunk_line(self, data: bytes, start: int) -> int:
+        """Receive bytes of the line before or behind a chunk; return where they end."""
         end = data.find(b"\n", start)
         self._line += data[start:] if end < 0 else data[start:end]
         if end < 0:
@@ -90,23 +103,23 @@ class BodyReader:
             self.is_done = line != b"\r"
         else:
             match = _CHUNK_LINE.fullmatch(line)
-            self._left = int(match[1], 16) if match else 0
-            # 7.1: "complete when a chunk with a chunk-size of zero is received"; the trailers
-            # behind it say nothing to us.
-            self.is_done = not self._left
+            self._body_remaining = int(match[1], 16) if match else 0
+            # 7.1: "complete when a chunk with a chunk-size of zero is received". Trailers are
+            # not read.
+            self.is_done = not self._body_remaining
         return end + 1
 
 
 class ResponseReader:
-    """Reads the final response to a request, and how its body begins if it opens nothing.
+    """Reads the final response to a request, up to the beginning of its body.
 
     Args:
-        opens: the statuses behind whose head another protocol begins.
+        opens: the statuses of heads that another protocol follows, not a body.
 
     Attributes:
-        is_done: whether all has come that is wanted.
-        head: the bytes of the final head, or what has come of it.
-        rest: what has come behind the head of a response that opens something.
+        is_done: whether nothing more is to be read.
+        head: the bytes of the final head received so far.
+        rest: the bytes received behind the head of a response that opens another protocol.
     """
 
     __slots__ = (
@@ -132,16 +145,16 @@ class ResponseReader:
 
     @property
     def response(self) -> Response | None:
-        """The final response, with what has come of its body; None before it has come."""
+        """The final response with its body so far; None until its head is complete."""
         if self._response is None or self._body is None:
             return self._response
         return self._response._replace(body=bytes(self._body.data))
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes, in pieces of any size.
+        """Receive bytes, in pieces of any size.
 
         Raises:
-            HandshakeError: they are no response, or there is no end of it.
+            HandshakeError: the response is malformed, or over a limit.
         """
         if self._body is None:
             data = self._receive_head(data)
@@ -150,7 +163,7 @@ class ResponseReader:
             self.is_done = self._body.is_done
 
     def _receive_head(self, data: bytes) -> bytes:
-        """Take in bytes of heads, and return those behind the final one."""
+        """Receive bytes of heads; return those behind the final one."""
         searched = len(self.head)
         self.head += data
         while (end := find_end_of_head(self.head, searched=searched)) is not None:
@@ -160,14 +173,14 @@ class ResponseReader:
                 self.head = self.head[:end]
                 self._receive_final(response, rest)
                 return rest
-            self._pass_over(end)
+            self._count_interim(end)
             self.head = rest
             searched = 0
         return b""
 
-    def _pass_over(self, length: int) -> None:
+    def _count_interim(self, length: int) -> None:
         # RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses received
-        # prior to a final response"; not any number of them.
+        # prior to a final response". It need not parse any number of them.
         self._interim_count += 1
         self._interim_length += length
         if self._interim_count > MAX_INTERIM_RESPONSES:
@@ -181,5 +194,5 @@ class ResponseReader:
             self.is_done = True
             self.rest = rest
         else:
-            # It often says more than the status.
+            # The body often explains the status.
             self._body = BodyReader(response)

@@ -1,11 +1,11 @@
 """RFC 6455 after the opening handshake: frames to messages and back, for both roles.
 
-                  close() sent                      the peer's close told
-    OPEN  ------------------------->  CLOSING  ---------------------------->  CLOSED
-      \\                                                                        ^
-       `------ the peer's close, a violation, the end of the bytes told -------'
+             close() or leave()                 answer_close()
+    OPEN  ------------------------>  CLOSING  ------------------>  CLOSED
+      \\                                                             ^
+       `---------------------- answer_close() ----------------------'
 
-Invariants: a frame's payload is taken in as it comes, so a text that is not UTF-8 and a
+Invariants: a frame's payload is looked at as it comes, so a text that is not UTF-8 and a
 message that grows too long are refused at the first byte that shows it, and what is kept of
 an unfinished message is never more than its bytes. While the events that nobody has taken
 weigh enough, the bytes behind them are kept as they came: a compressed message is inflated
@@ -26,19 +26,20 @@ from ..constants import (
     Opcode,
     ReadyState,
 )
-from ..errors import MessageTooBig, ProtocolError
+from ..errors import InvalidPayloadData, MessageTooBig, ProtocolError
 from ..extensions.contract import Message as ExtensionMessage
 from ..extensions.pipeline import Pipeline
 from .base import Driver, check_max_length
-from .closing import PeerClosed, check_close, fit_reason, parse_close, serialize_close
+from .closing import check_close, fit_reason, parse_close, serialize_close
 from .events import Close, Event, Message, Ping, Pong
 from .frames import FrameHeader, check_control, parse_header, serialize_frame
-from .incoming import Arriving, Unfinished, Unread, decode_text
+from .incoming import Arriving, Unfinished, Unread
 from .masking import mask
 from .prepared import PreparedMessage
 
-_WHOLE_TEXT = FIN | Opcode.TEXT
-_WHOLE = frozenset((_WHOLE_TEXT, FIN | Opcode.BINARY))
+_TEXT = FIN | Opcode.TEXT
+_BINARY = FIN | Opcode.BINARY
+_WHOLE = frozenset((_TEXT, _BINARY))
 _PING = FIN | Opcode.PING
 _PONG = FIN | Opcode.PONG
 _CLOSE = FIN | Opcode.CLOSE
@@ -50,7 +51,6 @@ _MAX_UNTAKEN = 2**18
 _EVENT_WEIGHT = 64
 # Members of an enum are slow to look up, and these are looked up for every message.
 _OPEN = ReadyState.OPEN
-_CLOSED = ReadyState.CLOSED
 
 
 class RFC6455(Driver):
@@ -62,12 +62,10 @@ class RFC6455(Driver):
 
     __slots__ = (
         "_arriving",
-        "_ending",
         "_input",
         "_owed_pong",
         "_pipeline",
         "_unfinished",
-        "_unread",
         "_untaken",
         "max_length",
     )
@@ -80,12 +78,10 @@ class RFC6455(Driver):
         self.max_length = check_max_length(max_length)
         # The beginning of a frame: a part of its header, or of a control frame.
         self._input = b""
-        # What waits until the events before it are taken, and how much those weigh.
-        self._unread: Unread | None = None
+        # How much the events weigh that nobody has taken.
         self._untaken = 0
         self._arriving: Arriving | None = None
         self._unfinished: Unfinished | None = None
-        self._ending: PeerClosed | ProtocolError | None = None
         self._pipeline: Pipeline | None = None
         # While pongs are held: the one that is owed, if any.
         self._owed_pong: list[bytes] | None = None
@@ -99,91 +95,96 @@ class RFC6455(Driver):
     # Receiving
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes of frames; those behind the end of the connection are dropped.
+        """Receive bytes of frames; those behind the end of the connection are dropped.
 
         1.4: "After receiving a control frame indicating the connection should be closed,
         a peer discards any further data received."
         """
-        if self._ending is not None or self.ready_state is _CLOSED:
+        if self._close is not None:
             return
-        if self._unread is not None:
-            if not self._unread.is_last:
-                self._unread.add(data)
+        if self.unread is not None:
+            self.unread.add(data)
             return
         if self._input:
             data = self._input + data
             self._input = b""
-        self._receive_from(data, 0)
+        self._receive_frames(data, 0)
 
     def receive_eof(self) -> None:
-        """Take in the end of the bytes: abnormal, unless a close frame came before it."""
-        if self._unread is not None:
-            self._unread.is_last = True
-        elif self._ending is None and self.ready_state is not _CLOSED:
-            self._end_input(PeerClosed(CloseCode.ABNORMAL_CLOSURE))
+        """Receive the end of the bytes: abnormal, unless a close frame came before it."""
+        if self.unread is not None:
+            self.unread.is_last = True
+        elif self._close is None:
+            self._end(Close(CloseCode.ABNORMAL_CLOSURE))
 
-    def abort(self) -> None:
-        """Take in the end of the bytes, and forget what they have to tell."""
-        if self.ready_state is not _CLOSED and (self._events or self._unread):
-            self._events = None
-            self._end_input(PeerClosed(CloseCode.ABNORMAL_CLOSURE))
-        self.receive_eof()
+    def events(self) -> list[Event]:
+        """Return what has happened since the last call; see `Driver.events`."""
+        if self._events is None and self.unread is not None:
+            self._receive_unread(self.unread)
+        events = self._events
+        if events is None:
+            return []
+        self._events = None
+        self._untaken = 0
+        return events
 
-    def _end_input(self, ending: PeerClosed | ProtocolError) -> None:
-        self._ending = ending
-        self._input = b""
-        self._unread = None
-        self._arriving = None
-        self._unfinished = None
-
-    def _receive_from(self, data: bytes, start: int) -> None:
-        try:
-            if self._arriving is not None:
-                start = self._receive_payload(self._arriving, data, start)
-            self._receive_frames(data, start)
-        except ProtocolError as error:
-            self._end_input(error)
-
-    def _receive_rest(self, unread: Unread) -> None:
-        """Go on with what has waited until the events before it were taken."""
-        self._unread = None
-        self._receive_from(bytes(unread.data), unread.start)
+    def _receive_unread(self, unread: Unread) -> None:
+        self.unread = None
+        self._receive_frames(bytes(unread.data), unread.start)
         if unread.is_last:
             self.receive_eof()
 
+    def _end(self, close: Close) -> None:
+        super()._end(close)
+        self._input = b""
+        self._arriving = None
+        self._unfinished = None
+
+    def _fail(self, error: ProtocolError) -> None:
+        if self._close is None:
+            self._end(Close(error.code, fit_reason(str(error)), error=error))
+
     def _receive_frames(self, data: bytes, position: int) -> None:
-        """Take in the frames that begin at `position`, as long as there is room for events."""
-        masked, max_length, pipeline = self.is_server, self.max_length, self._pipeline
-        rsv_bits = 0 if pipeline is None else pipeline.rsv_bits
-        untaken = self._untaken
-        while position < len(data):
-            if untaken > _MAX_UNTAKEN:
-                self._unread = Unread(data, position)
-                break
-            header = parse_header(data, position, masked, max_length, rsv_bits)
-            if header is None:
-                self._input = data[position:]
-                break
-            first, length, key, start = header
-            end = start + length
-            if end > len(data):
-                self._keep(header, data, position)
-                break
-            payload = mask(key, data[start:end]) if key else data[start:end]
-            position = end
-            if pipeline is None and self._unfinished is None and first in _WHOLE:
-                untaken += length + _EVENT_WEIGHT
-                self._tell(Message(decode_text(payload) if first == _WHOLE_TEXT else payload))
-            elif first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
-                untaken += length + _EVENT_WEIGHT
-                self._receive_control(first, payload)
-                if self._ending is not None:
+        """Receive what stands from `position` on, as long as there is room for events."""
+        try:
+            if self._arriving is not None:
+                position = self._receive_payload(self._arriving, data, position)
+            masked, max_length, pipeline = self.is_server, self.max_length, self._pipeline
+            rsv_bits = 0 if pipeline is None else pipeline.rsv_bits
+            while position < len(data):
+                if self._untaken > _MAX_UNTAKEN:
+                    self.unread = Unread(data, position)
                     return
-            else:
-                message = self._begin_frame(first, length)
-                message.add(payload)
-                untaken += self._end_frame(first, message)
-        self._untaken = untaken
+                header = parse_header(data, position, masked, max_length, rsv_bits)
+                if header is None:
+                    self._input = data[position:]
+                    return
+                first, length, key, start = header
+                end = start + length
+                if end > len(data):
+                    self._keep(header, data, position)
+                    return
+                payload = mask(key, data[start:end]) if key else data[start:end]
+                position = end
+                if pipeline is None and self._unfinished is None and first in _WHOLE:
+                    self._untaken += length + _EVENT_WEIGHT
+                    event = Message(payload.decode() if first == _TEXT else payload)
+                    if self._events is None:
+                        self._events = [event]
+                    else:
+                        self._events.append(event)
+                elif first & OPCODE_BITS >= _FIRST_CONTROL_OPCODE:
+                    self._receive_control(first, payload)
+                    if self._close is not None:
+                        return
+                else:
+                    message = self._begin_frame(first, length)
+                    message.add(payload)
+                    self._end_frame(first, message)
+        except UnicodeDecodeError:
+            self._fail(InvalidPayloadData("a text message that is not UTF-8"))
+        except ProtocolError as error:
+            self._fail(error)
 
     def _keep(self, header: FrameHeader, data: bytes, position: int) -> None:
         """Keep what has come of a frame that is cut off."""
@@ -195,7 +196,7 @@ class RFC6455(Driver):
         self._receive_payload(Arriving(header, 0), data, start)
 
     def _receive_payload(self, arriving: Arriving, data: bytes, start: int) -> int:
-        """Take in more of the frame that arrives, and return where it ends."""
+        """Receive more of the frame that arrives, and return where it ends."""
         (first, length, key, _), received = arriving
         payload = data[start : start + length - received]
         end = start + len(payload)
@@ -210,7 +211,7 @@ class RFC6455(Driver):
             self._arriving = Arriving(arriving.header, received)
         else:
             self._arriving = None
-            self._untaken += self._end_frame(first, message)
+            self._end_frame(first, message)
         return end
 
     def _begin_frame(self, first: int, length: int) -> Unfinished:
@@ -232,16 +233,16 @@ class RFC6455(Driver):
             raise MessageTooBig(f"a message over the limit of {self.max_length} bytes")
         return message
 
-    def _end_frame(self, first: int, message: Unfinished) -> int:
-        """Tell the message if this was its last frame, and return how much that weighs."""
+    def _end_frame(self, first: int, message: Unfinished) -> None:
+        """Report the message if this was its last frame."""
         if not first & FIN:
-            return 0
+            return
         self._unfinished = None
         data = bytes(message.data)
         if self._pipeline is not None:
             data = self._extend_incoming(self._pipeline, message.first, data)
-        self._tell(Message(decode_text(data) if message.is_text else data))
-        return len(data) + _EVENT_WEIGHT
+        self._untaken += len(data) + _EVENT_WEIGHT
+        self._report(Message(data.decode() if message.is_text else data))
 
     def _extend_incoming(self, pipeline: Pipeline, first: int, data: bytes) -> bytes:
         message = ExtensionMessage.from_frame(first, data, self.max_length)
@@ -251,57 +252,19 @@ class RFC6455(Driver):
         return data
 
     def _receive_control(self, first: int, payload: bytes) -> None:
+        self._untaken += len(payload) + _EVENT_WEIGHT
         if first == _PING:
             # 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
             # response, unless it already received a Close frame."
-            self._tell(Ping(payload))
+            self._report(Ping(payload))
             if self._owed_pong is None:
                 self._send_frame(_PONG, payload)
             else:
                 self._owed_pong = [payload]
         elif first == _PONG:
-            self._tell(Pong(payload))
+            self._report(Pong(payload))
         else:
-            self._end_input(PeerClosed(*parse_close(payload)))
-
-    # Telling
-
-    def events(self) -> list[Event]:
-        """Return what has happened since the last call; the end alone and last."""
-        if self._unread is not None and self._events is None:
-            self._receive_rest(self._unread)
-        events = self._events
-        if events is not None:
-            self._events = None
-            self._untaken = 0
-            return events
-        if self._ending is None or self.ready_state is _CLOSED:
-            return []
-        return [self._end(self._ending)]
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the end is all that is left to tell: the next `events()` tells it."""
-        if self._unread is not None and self._events is None:
-            self._receive_rest(self._unread)
-        return self._ending is not None and self._events is None
-
-    def _end(self, ending: PeerClosed | ProtocolError) -> Close:
-        self._ending = None
-        if self._pipeline is not None:
-            self._pipeline.close()
-        if isinstance(ending, ProtocolError):
-            reason = fit_reason(str(ending))
-            self._send_close(ending.code, reason)
-            self.ready_state = ReadyState.CLOSED
-            return Close(ending.code, reason, was_clean=False, error=ending)
-        was_clean = ending.code != CloseCode.ABNORMAL_CLOSURE
-        if was_clean:
-            # 5.5.1: "When sending a Close frame in response, the endpoint typically
-            # echos the status code it received." The reason goes along.
-            self._send_close(ending.code, ending.reason)
-        self.ready_state = ReadyState.CLOSED
-        return Close(ending.code, ending.reason, was_clean)
+            self._end(Close(*parse_close(payload), was_clean=True))
 
     # Sending
 
@@ -311,7 +274,16 @@ class RFC6455(Driver):
         Raises:
             UnicodeEncodeError: the text has a lone surrogate, which UTF-8 has no bytes for.
         """
-        return self._send_message(Opcode.TEXT, data.encode())
+        payload = data.encode()
+        if self._pipeline is not None or not self.is_server or self.ready_state is not _OPEN:
+            return self._send_message(Opcode.TEXT, payload)
+        # What servers do most of the time, without calls that can be spared.
+        frame = serialize_frame(_TEXT, payload)
+        if self._output is None:
+            self._output = [frame]
+        else:
+            self._output.append(frame)
+        return True
 
     def binary(self, data: bytes) -> bool:
         """Send a binary message (5.6). Return False, and send nothing, unless open."""
@@ -324,7 +296,7 @@ class RFC6455(Driver):
         try:
             frame = message.frame_for(self._pipeline)
         except ProtocolError as error:
-            self._end_input(error)
+            self._fail(error)
             return False
         if frame is None:
             return self._send_message(message.opcode, message.data)
@@ -372,7 +344,19 @@ class RFC6455(Driver):
         self._send_close(code, fit_reason(reason))
         return True
 
-    def _send_close(self, code: int, reason: str = "") -> None:
+    def answer_close(self) -> bool:
+        """Answer the event `Close` and be closed; see `Driver.answer_close`."""
+        is_answered = super().answer_close()
+        if is_answered and self._pipeline is not None:
+            self._pipeline.close()
+        return is_answered
+
+    def _send_closing(self, close: Close) -> None:
+        # 5.5.1: "When sending a Close frame in response, the endpoint typically echos the
+        # status code it received." The reason goes along.
+        self._send_close(close.code, close.reason)
+
+    def _send_close(self, code: int, reason: str) -> None:
         # 5.5.1: "The application MUST NOT send any more data frames after sending a
         # Close frame."
         if self._send_frame(_CLOSE, serialize_close(code, reason)):
@@ -384,7 +368,7 @@ class RFC6455(Driver):
         try:
             message = self._pipeline.process_outgoing(ExtensionMessage(opcode, data))
         except ProtocolError as error:
-            self._end_input(error)
+            self._fail(error)
             return False
         return self._send_frame(FIN | message.first, message.data)
 

@@ -1,7 +1,7 @@
 """WebSocket URIs (RFC 6455, 3), as people write them.
 
-`http` and `https` mean the same as `ws` and `wss`, as in the WebSocket API of browsers.
-What a URI must have escaped is escaped; what it can't have is a `ValueError`.
+`http` and `https` are accepted for `ws` and `wss`, as in the WebSocket API of browsers.
+Characters that must be escaped are escaped; what can't be in a URI is a `ValueError`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import ipaddress
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from ..constants import DEFAULT_PORTS
+
 _SECURE = {"ws": False, "http": False, "wss": True, "https": True}
-_DEFAULT_PORTS = {False: 80, True: 443}
-# RFC 3986: what may stand in a path or query as it is, and "%", which escapes already.
+# RFC 3986: characters that a path or query may have, and "%", for what is escaped already.
 _KEPT = "%/?:@!$&'()*+,;=~-._[]"
-# RFC 1035, 2.3.4: "labels 63 octets or less", and names of 255 octets, two of which do not
-# show when they are written with dots.
+# RFC 1035, 2.3.4: "labels 63 octets or less" and names of 255 octets, of which 253 remain
+# when a name is written with dots.
 _MAX_LABEL = 63
 _MAX_NAME = 253
 
@@ -36,13 +37,13 @@ class Address(NamedTuple):
     @property
     def authority(self) -> str:
         """The value of the Host header: the port only if it is not the default."""
-        # RFC 6874, 4: a zone is for this machine only.
+        # RFC 6874, 4: a zone means something on this machine only.
         host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.secure] else f"{host}:{self.port}"
+        return host if self.port == _default_port(self.secure) else f"{host}:{self.port}"
 
     @property
     def origin(self) -> tuple[bool, str, int]:
-        """What two URIs must share for the credentials of one to be meant for the other."""
+        """What a second URI must share to be sent the credentials given for this one."""
         return self.secure, self.host.lower(), self.port
 
     @property
@@ -60,7 +61,7 @@ def parse_url(url: str) -> Address:
     if not isinstance(url, str):
         raise TypeError(f"a URL must be a str, not {type(url).__name__}")
     if not url.isprintable() or url != url.strip():
-        # urllib would silently leave line breaks out, and spaces around it.
+        # urllib would silently drop line breaks, and the spaces around a URL.
         raise ValueError(f"a URL with characters that can't be in one: {url!r}")
     parts = urlsplit(url)
     if parts.scheme not in _SECURE:
@@ -68,10 +69,10 @@ def parse_url(url: str) -> Address:
     if "#" in url:
         raise ValueError(f"a WebSocket URL can't have a fragment: {url!r}")
     secure = _SECURE[parts.scheme]
-    # The port is 0 to 65535 or a ValueError of urllib's.
-    port = _DEFAULT_PORTS[secure] if parts.port is None else parts.port
+    # urllib raises ValueError for a port above 65535.
+    port = _default_port(secure) if parts.port is None else parts.port
     target = quote(parts.path, safe=_KEPT) or "/"
-    # Even an empty query is one (3: "path [ "?" query ]").
+    # An empty query is kept (3: "path [ "?" query ]").
     if "?" in url:
         target += "?" + quote(parts.query, safe=_KEPT)
     authorization = None
@@ -80,11 +81,15 @@ def parse_url(url: str) -> Address:
     return Address(secure, parse_host(parts), port, target, authorization)
 
 
+def _default_port(secure: bool) -> int:
+    return DEFAULT_PORTS["https" if secure else "http"]
+
+
 def parse_host(parts: SplitResult) -> str:
     """Return the host of a URL: a name that can be looked up, or an address.
 
     Raises:
-        ValueError: it has none.
+        ValueError: there is none, or it is invalid.
     """
     host = parts.hostname or ""
     if not host:
@@ -108,14 +113,14 @@ def _to_ascii(host: str) -> str:
         name = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
         name = ""
-    # IDNA maps some characters to ones that no name has, such as spaces.
+    # IDNA maps some characters to ones that no name may have, such as spaces.
     if not _is_name(name):
         raise ValueError(f"not the name of a host: {host!r}")
     return name
 
 
 def _is_name(name: str) -> bool:
-    # RFC 1034, 3.1: the dot at the end of a full name is the label of the root, which is empty.
+    # RFC 1034, 3.1: a full name ends with a dot, before the empty label of the root.
     short = name.removesuffix(".")
     return (
         len(short) <= _MAX_NAME
@@ -125,5 +130,5 @@ def _is_name(name: str) -> bool:
 
 
 def format_basic(username: str, password: str) -> str:
-    """Return the header value for credentials (RFC 7617, 2), which are sent as UTF-8."""
+    """Return the header value for credentials (RFC 7617, 2), encoded as UTF-8."""
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()

@@ -3,8 +3,9 @@
     stream = [ bom ] *event
     event  = *( comment / field ) end-of-line
 
-The law of this file: whatever is written is read as it was meant. What would end a field
-before its time, or forge another one, is a `ValueError`.
+Invariants:
+- A client reads back what was written: a value that would end its field early, or inject
+  another field, is a `ValueError`.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ def format_event(
     id: str | int | None = None,
     retry: float | None = None,
 ) -> bytes:
-    """Return an event.
+    """Serialize an event.
 
     Args:
-        data: what it carries, of any number of lines; all ends of lines become LF. Without
-            data (None) there is no event, but its id and retry count.
-        event: its type; None or an empty one is `message`.
-        id: the new last event ID; an empty one resets it, None leaves it.
-        retry: seconds before the client connects again, when the connection is lost.
+        data: any number of lines; all line breaks become LF. With None, no event is
+            dispatched, but the client still applies `id` and `retry`.
+        event: the type; None and "" mean `message`.
+        id: the new last event ID; "" resets it, None keeps it.
+        retry: seconds before the client reconnects after a loss.
 
     Raises:
-        TypeError: an argument is of another type.
-        ValueError: a line break or NUL in `event` or `id`, or `retry` is negative.
+        TypeError: an argument has the wrong type.
+        ValueError: `event` or `id` has a line break or NUL in it, or `retry` is negative.
     """
     lines: list[str] = []
     if event:
@@ -47,28 +48,28 @@ def format_event(
     if data is not None:
         if not isinstance(data, str):
             raise TypeError(f"the data of an event must be a str, not {type(data).__name__}")
-        # The space is optional, but not where the line begins with one itself.
+        # The space is required before a line that begins with a space.
         lines += [f"data: {line}" for line in _END_OF_LINE.split(data)]
     return encode("\n".join([*lines, "", ""]))
 
 
 def format_comment(text: str = "") -> bytes:
-    """Return a comment, which clients ignore; each line of the text becomes one.
+    """Serialize a comment, which clients ignore: one for each line of the text.
 
     Raises:
-        TypeError: the text is none.
+        TypeError: the text is not a `str`.
     """
     lines = [f":{' ' * bool(line)}{line}" for line in _END_OF_LINE.split(text)]
     return encode("\n".join([*lines, "", ""]))
 
 
 def check_field(name: str, value: object) -> str:
-    """Return the value of a field that must stay on its line.
+    """Check the value of a field that has one line, and return it.
 
     Raises:
-        TypeError: it is no string.
-        ValueError: a CR, LF or NUL is in it. The first two would end the field, and a client
-            ignores an id that has the third (9.2.6).
+        TypeError: it is not a `str`.
+        ValueError: it has a CR or LF, which would end the field, or a NUL, with which clients
+            ignore an id (9.2.6).
     """
     if not isinstance(value, str):
         raise TypeError(f"the {name} of an event must be a str, not {type(value).__name__}")
@@ -78,10 +79,10 @@ def check_field(name: str, value: object) -> str:
 
 
 def to_milliseconds(seconds: float) -> int:
-    """Return a reconnection time as it is written: "ASCII digits only" (9.2.6).
+    """Return a reconnection time in whole milliseconds, as it is written (9.2.6).
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         ValueError: it is negative, infinite or NaN.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
@@ -92,7 +93,7 @@ def to_milliseconds(seconds: float) -> int:
 
 
 def encode(text: str) -> bytes:
-    """Return the text in UTF-8; half of a character, which has no form there, is U+FFFD."""
+    """Encode a text as UTF-8; lone surrogates become U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:

@@ -1,9 +1,10 @@
 """Reading an event stream (WHATWG HTML, 9.2.6), without I/O.
 
-Invariants: a stream says the same however it is cut into pieces; a line and an event are
-read in linear time, are never longer than `max_length`, and are held as bytes of which there
-are no more than came, however many pieces, lines and fields they came in; an event that the
-end of the stream cuts off is none.
+Invariants:
+- The events do not depend on the pieces that the bytes come in.
+- Lines and events are read in linear time, and are at most `max_length` bytes long.
+- The parser never holds more bytes than the current event and line have.
+- An event that the end of the stream cuts off is dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _END_OF_LINE = re.compile(b"\r\n|\r|\n")
 
 
 class StreamEvent(NamedTuple):
-    """An event of a stream: its type, its data, and the last event ID as of it."""
+    """An event of a stream: its type, its data, and the last event ID after it."""
 
     type: str
     data: str
@@ -29,15 +30,14 @@ class EventTooLong(ValueError):
 
 
 class Parser:
-    """Reads one stream, from its first byte to its last.
+    """Parses one stream.
 
     Args:
-        last_event_id: what the streams before have left; a stream that says nothing of it
-            keeps it.
-        max_length: bytes that a line, or the data of an event, may have.
+        last_event_id: that of the previous stream, which lasts until this one sets another.
+        max_length: how many bytes a line, and the data of an event, may have.
 
     Attributes:
-        last_event_id: the last event ID, as of the last event.
+        last_event_id: the last event ID, after the last event.
         retry: the last reconnection time that the stream has set, in seconds, or None.
     """
 
@@ -45,31 +45,31 @@ class Parser:
         self.last_event_id = last_event_id
         self.retry: float | None = None
         self._max_length = max_length
-        # The line that has not come to its end.
+        # The incomplete last line.
         self._line = bytearray()
         self._is_first = True
         self._after_cr = False
-        # The buffers of 9.2.6: data, type, and the ID if there was one since the last event.
+        # The buffers of 9.2.6: data, type, and the ID if one was set since the last event.
         self._data = bytearray()
         self._type = b""
         self._id: bytes | None = None
 
     def receive_data(self, data: bytes) -> list[StreamEvent]:
-        """Take in bytes, in pieces of any size, and return the events that they complete.
+        """Receive bytes, in pieces of any size, and return the events that they complete.
 
         Raises:
-            EventTooLong: a line or an event is too long; the stream is of no more use.
+            EventTooLong: a line or an event is too long; the parser can't go on.
         """
         events: list[StreamEvent] = []
         start = 0
         if self._after_cr and data:
-            # The LF of a CRLF of which the CR has ended the line.
+            # The LF of a CRLF whose CR has already ended the line.
             self._after_cr = False
             start = int(data[0] == _LF)
         for end in _END_OF_LINE.finditer(data, start):
             self._end_line(data[start : end.start()], events)
             start = end.end()
-        # A line ends with its CR, and does not wait for an LF that may follow.
+        # A CR ends its line at once, without waiting for the LF that may follow.
         self._after_cr = data.endswith(b"\r") if data else self._after_cr
         rest = data[start:]
         self._check_line(rest)
@@ -86,7 +86,7 @@ class Parser:
             line = bytes(self._line) + line
             self._line = bytearray()
         if self._is_first:
-            # 9.2.5: "stream = [ bom ] *event", one BOM, and at the very beginning.
+            # 9.2.5: "stream = [ bom ] *event": one BOM, at the beginning.
             self._is_first = False
             line = line.removeprefix(_BOM)
         if not line:
@@ -108,8 +108,8 @@ class Parser:
             if b"\0" not in value:
                 self._id = value
         elif name == b"retry" and value.isdigit():
-            # "If the field value consists of only ASCII digits"; a number that nobody will
-            # live to wait for says nothing.
+            # "If the field value consists of only ASCII digits". A number of 16 digits or
+            # more, which is 30,000 years or more, is ignored.
             digits = value.lstrip(b"0") or b"0"
             self.retry = int(digits) / 1000 if len(digits) < 16 else self.retry
 
@@ -118,7 +118,7 @@ class Parser:
             self.last_event_id = _decode(self._id)
             self._id = None
         type, self._type = self._type, b""
-        # "If the data buffer is an empty string": a data field has left its LF in it.
+        # "If the data buffer is an empty string": after a data field there is an LF in it.
         if not self._data:
             return
         data, self._data = self._data, bytearray()
@@ -127,6 +127,6 @@ class Parser:
 
 
 def _decode(value: bytes | bytearray) -> str:
-    # 9.2.6: "Streams must be decoded using the UTF-8 decode algorithm." Ends of lines are
-    # never a part of a character, so lines can be decoded one by one.
+    # 9.2.6: "Streams must be decoded using the UTF-8 decode algorithm." No character has the
+    # byte of a line break in it, so lines can be decoded one by one.
     return value.decode("utf-8", errors="replace")

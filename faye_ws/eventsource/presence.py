@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..constants import NEVER
-from ..events import logger
+from ..runtime.log import logger
 from ..runtime.sockets import count_acknowledged, discard_unsent, has_left
 
 _READABLE = 1

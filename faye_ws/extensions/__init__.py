@@ -1,6 +1,6 @@
 """Extensions of the protocol (RFC 6455, 9): a framework, and permessage-deflate.
 
-`contract` says what an extension is, with an example to start from.
+`contract` defines what an extension is, with an example to start from.
 """
 
 from .contract import ClientSession, Extension, Message, ServerSession, Session

@@ -1,13 +1,13 @@
 """What an extension is: the contract between extensions and the drivers.
 
-An extension is an object with a name, the RSV bits it claims, and a way to make sessions.
-A session belongs to one connection: it takes part in the negotiation, and then each
-message passes through it, incoming and outgoing.
+An extension is an object with a name, the RSV bits that it uses, and methods that create
+sessions. A session belongs to one connection: it negotiates, and then processes every
+message, incoming and outgoing.
 
      application  -->  A  -->  B  -->  C  -->  frames
      application  <--  A  <--  B  <--  C  <--  frames
 
-An example, whole: an extension that reverses the bytes of every binary message.
+A complete example: an extension that reverses the bytes of every binary message.
 
     class Reverse:
         name = "reverse"
@@ -51,13 +51,13 @@ from .header import Parameters
 
 
 class Message:
-    """A message on its way between the application and its frames.
+    """A message between the application and its frames.
 
     Attributes:
         opcode: 1 for text, 2 for binary.
-        data: its bytes.
+        data: the bytes of the message.
         rsv1, rsv2, rsv3: the reserved bits of its first frame.
-        max_length: of an incoming message, how many bytes it may have for the application.
+        max_length: how many bytes an incoming message may have when it is processed.
     """
 
     __slots__ = ("data", "max_length", "opcode", "rsv1", "rsv2", "rsv3")
@@ -104,32 +104,32 @@ class Session(Protocol):
 
     A session may also have `shared_key`, `process_shared_message(message)` and
     `note_shared_message(message)`. Then a broadcast is processed once for all sessions with
-    the same key, by one of them, in a way that does not depend on earlier messages, and each
-    of the sessions takes note of it.
+    the same key: one of them processes it, without reference to earlier messages, and each of
+    them is told with `note_shared_message`.
     """
 
     def process_incoming_message(self, message: Message) -> Message:
-        """Return what becomes of a message that has come."""
+        """Return the message that the application is to receive."""
 
     def process_outgoing_message(self, message: Message) -> Message:
-        """Return what becomes of a message that is to be sent."""
+        """Return the message that is to be sent."""
 
     def close(self) -> None:
         """Release what the session holds."""
 
 
 class ClientSession(Session, Protocol):
-    """A session that offers."""
+    """A client's session: it makes the offer."""
 
     def generate_offer(self) -> Parameters | Sequence[Parameters]:
-        """Return the parameters to offer; several if there are alternatives."""
+        """Return the parameters to offer, or a list of alternatives."""
 
     def activate(self, params: dict[str, Any]) -> bool:
-        """Take the server's response; return False if it is not acceptable."""
+        """Apply the server's response; return False if it is not acceptable."""
 
 
 class ServerSession(Session, Protocol):
-    """A session that answers an offer."""
+    """A server's session: it answers an offer."""
 
     def generate_response(self) -> Parameters:
         """Return the parameters to answer with."""
@@ -145,7 +145,7 @@ class Extension(Protocol):
     rsv3: bool
 
     def create_client_session(self) -> ClientSession | None:
-        """Return a session for a connection to be made, or None to offer nothing."""
+        """Return a session for a new connection, or None to offer nothing."""
 
     def create_server_session(self, offers: list[dict[str, Any]]) -> ServerSession | None:
         """Return a session for one of the offers, or None to decline them all."""

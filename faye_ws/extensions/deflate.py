@@ -1,15 +1,14 @@
 """permessage-deflate (RFC 7692): messages compressed with DEFLATE.
 
-Of the four parameters two are about each end's compressor: how far back it may refer
-(`*_max_window_bits`), and whether it forgets each message (`*_no_context_takeover`). What
-we compress with is our *own* side, what we inflate with the *peer's*.
+There are two parameters for each side's compressor: the size of its window
+(`*_max_window_bits`), and whether it starts anew with each message
+(`*_no_context_takeover`). *Own* means our compressor, *peer* the peer's, hence our inflater.
 
-A window of 15 bits costs a compressor 256 KiB and an inflater 44 KiB, so both exist only
-while they are needed: a compressor from the first message that is long enough until the
-connection closes, and where no context is taken over, for the length of a message only.
+With a window of 15 bits a compressor takes 256 KiB of memory and an inflater 44 KiB. So they
+are made when they are first needed and, without context takeover, dropped after each message.
 
-The law of this file: no more is inflated than a message may have, whatever it was
-deflated from.
+Invariants:
+- Inflating stops at the maximum length of a message, whatever was compressed.
 """
 
 from __future__ import annotations
@@ -22,36 +21,36 @@ from ..errors import InvalidPayloadData, MessageTooBig
 from .contract import Message
 from .header import Parameters
 
-# 7.2.1: the end of an empty stored block, which every compressed message has, and which
-# is left away.
+# 7.2.1: the end of an empty stored block, which is removed from every compressed message.
 _TAIL = b"\x00\x00\xff\xff"
-# What stands for nothing at all (7.2.3.6).
+# An empty message, compressed (7.2.3.6).
 _EMPTY = b"\x00"
 
 _MAX_WINDOW_BITS = 15
-# zlib can't compress with a window of 8 bits as a raw stream: it would silently take 9.
+# zlib can't write a raw stream with a window of 8 bits: it silently uses 9.
 _MIN_WINDOW_BITS = 9
-# Streams of one message; nobody is known to end more than one for each frame.
+# How many DEFLATE streams a message may consist of; no peer is known to use more than one
+# for each frame.
 _MAX_STREAMS = 1024
-_PIECE = 2**12
+_PIECE_LENGTH = 2**12
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _WINDOWS = ("server_max_window_bits", "client_max_window_bits")
 
 
 class PermessageDeflate:
-    """The extension permessage-deflate; pass it in `extensions=[PermessageDeflate()]`.
+    """permessage-deflate, to be used as in `extensions=[PermessageDeflate()]`.
 
     Args:
         level: how hard to compress, 0 to 9; -1 is zlib's default, 6.
         mem_level: how much memory our compressor may use, 1 to 9.
         strategy: one of zlib's `Z_*` strategies.
-        no_context_takeover: compress each message by itself: worse, but with no memory
+        no_context_takeover: compress each message by itself: worse, but without memory
             between messages.
         max_window_bits: the size of our compressor's window, 9 to 15.
         request_no_context_takeover: ask the peer to compress each message by itself.
         request_max_window_bits: ask the peer for a window of at most that size, 8 to 15; a
-            server can't ask a client that does not say that it understands.
-        min_size: messages shorter than that many bytes are not compressed.
+            server can ask only clients that offer `client_max_window_bits`.
+        min_size: do not compress messages shorter than this, in bytes.
 
     Raises:
         ValueError: a number is out of its range.
@@ -93,8 +92,8 @@ class PermessageDeflate:
     def create_server_session(self, offers: Sequence[dict[str, Any]]) -> ServerSession | None:
         """Return a session for the first offer that is acceptable, or None."""
         for params in offers:
-            # 7.1: an offer with an unknown parameter, a wrong value, or a parameter twice
-            # is declined; a client may offer window bits without a value.
+            # 7.1: an offer with an unknown parameter, an invalid value, or a repeated
+            # parameter is declined; a client may offer window bits without a value.
             if (
                 is_valid(params, bare="client_max_window_bits")
                 and params.get("server_max_window_bits", _MAX_WINDOW_BITS) >= _MIN_WINDOW_BITS
@@ -116,12 +115,12 @@ def _check_optional(name: str, value: int | None, low: int) -> int | None:
 
 
 def is_valid(params: dict[str, Any], bare: str = "") -> bool:
-    """Tell whether parameters are those of 7.1; `bare` may stand without a value."""
+    """Tell whether parameters are valid (7.1); the one named `bare` may have no value."""
     for name, value in params.items():
         if name in _FLAGS:
             valid = value is True
         elif name in _WINDOWS:
-            # Of Python's numbers True is one, too.
+            # Not isinstance: True is an int, too.
             valid = (type(value) is int and 8 <= value <= _MAX_WINDOW_BITS) or (
                 name == bare and value is True
             )
@@ -133,7 +132,7 @@ def is_valid(params: dict[str, Any], bare: str = "") -> bool:
 
 
 class _Session:
-    """What both ends do once the parameters are settled."""
+    """What the sessions of both sides do after the negotiation."""
 
     __slots__ = (
         "_deflater",
@@ -160,7 +159,8 @@ class _Session:
             return message
         if self._inflater is None:
             self._inflater = zlib.decompressobj(-self._peer_bits)
-        # No byte at all (7.2.3.6 has one) would leave the inflater in the middle of a block.
+        # An empty message has one byte (7.2.3.6). With none, _TAIL would leave the inflater in
+        # the middle of a block.
         if message.data:
             message.data = self._inflate(message.data + _TAIL, message.max_length)
         message.rsv1 = False
@@ -177,8 +177,8 @@ class _Session:
         return inflated
 
     def _inflate_streams(self, inflated: bytes, max_length: int) -> bytes:
-        # 7.2.3.4: a block with BFINAL set ends the stream, but not the message, nor the
-        # use of the extension: what follows is a stream of its own.
+        # 7.2.3.4: a block with BFINAL set ends the stream, but not the message: what follows
+        # is another stream.
         data = self._inflater.unused_data
         position = 0
         parts = [inflated]
@@ -188,8 +188,8 @@ class _Session:
             if data[position : position + len(_TAIL) + 1] in (b"", _TAIL):
                 return b"".join(parts)
             while room and position < len(data) and not self._inflater.eof:
-                # In pieces, since what is behind the end of a stream is copied each time.
-                piece = data[position : position + _PIECE]
+                # In pieces, since zlib copies all data behind the end of a stream.
+                piece = data[position : position + _PIECE_LENGTH]
                 parts.append(self._inflate_some(piece, room))
                 room -= len(parts[-1])
                 position += len(piece) - len(self._inflater.unused_data)
@@ -207,7 +207,7 @@ class _Session:
     # Deflating
 
     def process_outgoing_message(self, message: Message) -> Message:
-        """Deflate a message that is long enough to be worth it (7.2.1)."""
+        """Deflate a message if it is long enough (7.2.1)."""
         if not self._is_worth_it(message):
             return message
         deflater = self._deflater or self._new_deflater()
@@ -218,7 +218,7 @@ class _Session:
         return message
 
     def _is_worth_it(self, message: Message) -> bool:
-        # To a server that demands a smaller window than zlib has, all goes as it is.
+        # A server may demand a window of 8 bits: then nothing is compressed.
         return len(message.data) >= self._options.min_size and self._own_bits >= _MIN_WINDOW_BITS
 
     def _new_deflater(self) -> Any:
@@ -231,7 +231,7 @@ class _Session:
 
     @property
     def shared_key(self) -> tuple[Any, ...]:
-        """What the bytes of a message that is deflated by itself depend on."""
+        """All that the bytes of a message deflated by itself depend on."""
         options = self._options
         return (
             self._own_bits,
@@ -242,7 +242,7 @@ class _Session:
         )
 
     def process_shared_message(self, message: Message) -> Message:
-        """Deflate a message by itself, so that every connection can take it."""
+        """Deflate a message by itself, for all connections with the same `shared_key`."""
         if self._is_worth_it(message):
             message.data = _deflate(self._new_deflater(), message.data)
             message.rsv1 = True
@@ -264,7 +264,7 @@ def _deflate(deflater: Any, data: bytes) -> bytes:
 
 
 class ServerSession(_Session):
-    """A server's session, for an offer that is acceptable."""
+    """A server's session for an acceptable offer."""
 
     __slots__ = ("_response",)
 
@@ -292,7 +292,7 @@ class ServerSession(_Session):
         self._response = response
 
     def generate_response(self) -> Parameters:
-        """Return the parameters that were settled (7.1)."""
+        """Return the negotiated parameters (7.1)."""
         return self._response
 
 
@@ -307,7 +307,7 @@ class ClientSession(_Session):
         offer: dict[str, Any] = {}
         if options.no_context_takeover:
             offer["client_no_context_takeover"] = True
-        # 7.1.2.2: without it the server may not ask us for a smaller window.
+        # 7.1.2.2: without it the server must not ask us for a smaller window.
         offer["client_max_window_bits"] = options.max_window_bits or True
         if options.request_no_context_takeover:
             offer["server_no_context_takeover"] = True
@@ -316,7 +316,7 @@ class ClientSession(_Session):
         return offer
 
     def activate(self, params: dict[str, Any]) -> bool:
-        """Take the server's response; return False if it can't be (7.1)."""
+        """Apply the server's response; return False if it is not acceptable (7.1)."""
         options = self._options
         if not is_valid(params):
             return False

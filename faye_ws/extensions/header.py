@@ -5,8 +5,10 @@
     extension-token = registered-token
     extension-param = token [ "=" (token | quoted-string) ]
 
-The law of this file: one pass from left to right, each step by searching, so the time is
-linear in the length; and the length, the extensions and their parameters are bounded.
+Invariants:
+- Parsing is one pass from left to right, in linear time.
+- There are limits for the length of the header, the number of extensions, and the number of
+  parameters of each.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import HandshakeError
 
-# None of these can match in two ways, so none goes back.
+# Each of these can match in one way only, so none backtracks.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _QUOTED = re.compile(r'"((?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*)"')
 _SPACES = re.compile(r"[ \t]*")
@@ -29,8 +31,7 @@ MAX_LENGTH = 8 * 1024
 MAX_EXTENSIONS = 32
 MAX_PARAMETERS = 32
 
-# What a parameter can be: without a value it is True, and one that stands several times
-# has the list of its values.
+# The value of a parameter: True if it has none, and a list if the parameter is repeated.
 Value = str | int | float | bool
 Parameters = Mapping[str, Value | Sequence[Value]]
 
@@ -38,10 +39,10 @@ Parameters = Mapping[str, Value | Sequence[Value]]
 def parse_header(header: str) -> list[tuple[str, dict[str, Value | list[Value]]]]:
     """Parse a header into pairs of an extension's name and its parameters, in order.
 
-    A value that is a number becomes an `int` or `float`.
+    Numbers become `int` or `float`.
 
     Raises:
-        HandshakeError: it does not follow the grammar, or is too long.
+        HandshakeError: the header is malformed, or over a limit.
     """
     if len(header) > MAX_LENGTH:
         raise HandshakeError(f"a Sec-WebSocket-Extensions header over {MAX_LENGTH} bytes")
@@ -100,7 +101,7 @@ def _to_number(text: str) -> Value:
     if _NUMBER.fullmatch(text) is None:
         return text
     number = float(text) if "." in text else int(text)
-    # 1.10 or 0.00001 would not be written as they were read: they stay text.
+    # A number that Python would write differently, such as 1.10, stays text.
     return number if str(number) == text else text
 
 
@@ -125,10 +126,10 @@ def _bad(position: int) -> HandshakeError:
 
 
 def serialize_extension(name: str, parameters: Parameters) -> str:
-    """Serialize an extension with its parameters; False and None leave a parameter out.
+    """Serialize an extension and its parameters, without those that are False or None.
 
     Raises:
-        ValueError: a name is no token, or a value can't be quoted.
+        ValueError: a name is not a token, or a value can't be quoted.
     """
     parts = [name]
     for key, values in parameters.items():

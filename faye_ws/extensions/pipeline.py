@@ -1,7 +1,9 @@
-"""The extensions of one connection: negotiated, lined up, and closed.
+"""The extensions of one connection, from their negotiation to their end.
 
-The law of this file: no two extensions in use claim the same RSV bit; a client accepts
-nothing that it has not offered; and what an extension raises carries the extension's name.
+Invariants:
+- No two extensions in use claim the same RSV bit.
+- A client accepts only what it has offered.
+- The message of an error that an extension raises begins with the extension's name.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ _logger = logging.getLogger("faye_ws")
 
 
 class Pipeline:
-    """The sessions in use, in the order that was negotiated.
+    """The sessions of one connection, in the order of the negotiation.
 
     Attributes:
-        rsv_bits: the reserved bits that have a meaning, as a mask of a frame's first byte.
-        header: what was negotiated, as in the header of the response.
+        rsv_bits: the reserved bits in use, as a mask of a frame's first byte.
+        header: the Sec-WebSocket-Extensions of the response.
     """
 
     __slots__ = ("_sessions", "header", "rsv_bits")
@@ -36,10 +38,10 @@ class Pipeline:
             self.rsv_bits |= _claimed_bits(extension)
 
     def process_incoming(self, message: Message) -> Message:
-        """Return the message that the application is to get.
+        """Return the message that the application is to receive.
 
         Raises:
-            ProtocolError: an extension can make nothing of it.
+            ProtocolError: an extension can't process the message.
         """
         for name, session in reversed(self._sessions):
             try:
@@ -49,7 +51,7 @@ class Pipeline:
         return message
 
     def process_outgoing(self, message: Message) -> Message:
-        """Return the message whose data and reserved bits the frame is to have."""
+        """Return the message that is to be sent: its data, and the reserved bits of its frame."""
         for name, session in self._sessions:
             try:
                 message = session.process_outgoing_message(message)
@@ -58,13 +60,15 @@ class Pipeline:
         return message
 
     def shared_key(self) -> Hashable:
-        """Return a key that is the same for all pipelines that make the same of a message
-        through `process_shared`, or None if this one can't."""
+        """Return a key that is equal for pipelines whose `process_shared` has the same result.
+
+        None if a session can't share.
+        """
         keys = [(name, getattr(session, "shared_key", None)) for name, session in self._sessions]
         return None if any(key is None for _, key in keys) else tuple(keys)
 
     def process_shared(self, message: Message) -> Message:
-        """As `process_outgoing`, in a way that does not depend on earlier messages."""
+        """Do as `process_outgoing`, without reference to earlier messages."""
         for name, session in self._sessions:
             try:
                 message = session.process_shared_message(message)  # type: ignore[attr-defined]
@@ -73,12 +77,12 @@ class Pipeline:
         return message
 
     def note_shared(self, message: Message) -> None:
-        """Take note that a message from `process_shared`, perhaps another's, is sent here."""
+        """Tell the sessions that the result of some pipeline's `process_shared` is sent here."""
         for _, session in self._sessions:
             session.note_shared_message(message)  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """Close the sessions. One that raises does not keep the others, nor the end, waiting."""
+        """Close all sessions, even if one raises."""
         for name, session in self._sessions:
             try:
                 session.close()
@@ -97,11 +101,11 @@ def _claimed_bits(extension: Extension) -> int:
 
 
 def check_extensions(extensions: Sequence[Extension]) -> tuple[Extension, ...]:
-    """Return the extensions that an application names, as a tuple.
+    """Check an application's list of extensions, and return it as a tuple.
 
     Raises:
-        TypeError: one has not the attributes of an extension.
-        ValueError: two have the same name, or one is not of the type `permessage`.
+        TypeError: one lacks an attribute of an extension.
+        ValueError: two have the same name, or the type of one is not `permessage`.
     """
     for extension in extensions:
         for attribute in ("name", "type", "rsv1", "rsv2", "rsv3"):
@@ -116,10 +120,10 @@ def check_extensions(extensions: Sequence[Extension]) -> tuple[Extension, ...]:
 
 
 def respond(extensions: Sequence[Extension], header: str | None) -> Pipeline | None:
-    """Answer a client's offers: return the pipeline of those accepted, or None.
+    """Answer a client's offers: return a pipeline of what is accepted, or None.
 
     Raises:
-        HandshakeError: the header does not follow the grammar, or an extension raised.
+        HandshakeError: the header is malformed, or an extension raised.
     """
     if not extensions or not header:
         return None
@@ -144,10 +148,10 @@ def respond(extensions: Sequence[Extension], header: str | None) -> Pipeline | N
 
 
 class Offer:
-    """A client's offers, and what becomes of them.
+    """A client's offers.
 
     Attributes:
-        header: the header to send, or None if there is nothing to offer.
+        header: the Sec-WebSocket-Extensions of the request, or None to offer nothing.
     """
 
     __slots__ = ("_sessions", "header")
@@ -166,10 +170,10 @@ class Offer:
         self.header = ", ".join(offers) or None
 
     def activate(self, header: str | None) -> Pipeline | None:
-        """Take the server's response, and return the pipeline of what it has accepted.
+        """Return a pipeline of what the server's response accepts, or None.
 
         Raises:
-            HandshakeError: it names what was not offered, or is not acceptable.
+            HandshakeError: the response names what was not offered, or is not acceptable.
         """
         sessions: list[tuple[Extension, Session]] = []
         bits = 0

@@ -20,7 +20,7 @@ from gevent.hub import Waiter
 from gevent.monkey import get_original, is_module_patched
 
 from .reactor import Reactor, current_reactor, find_hub
-from .threads import ListenerPool, ListenerThread, current_thread
+from .threads import ClientThread, ListenerPool, ListenerThread, current_thread
 
 # Those of the interpreter, even in a program that is monkey-patched.
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
@@ -109,7 +109,7 @@ def place_of_client() -> tuple[Reactor, ListenerThread | None]:
     """
     if _has_hub():
         return current_reactor(), None
-    return _begin().reactor, current_thread()
+    return _begin().reactor, ClientThread(current_thread())
 
 
 def place_of_request() -> tuple[Reactor, ListenerThread | None]:

@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 _allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 
 
-class HubGone(Exception):
+class _HubGone(Exception):
     """The hub that a call was for is gone, and with it all its connections."""
 
 
@@ -40,6 +40,7 @@ def hand_over(
     reactor: Reactor,
     function: Callable[[], _T],
     *,
+    forget: Callable[[], object],
     deadline: float = NEVER,
     failure: str = "",
     give_back: Callable[[_T], object] | None = None,
@@ -51,14 +52,29 @@ def hand_over(
     Args:
         reactor: that of the hub.
         function: called in a worker greenlet.
+        forget: called here when the hub is gone. It closes what the function is about, which
+            is then called here, since it does not wait any more.
         deadline: when to give up, in seconds of `time.monotonic()`.
         failure: what the `TimeoutError` says then.
         give_back: called in the hub with what nobody has waited for any more.
 
     Raises:
-        HubGone: there is no such hub any more.
         TimeoutError: there is no result at the deadline.
     """
+    try:
+        return _hand_over(reactor, function, deadline, failure, give_back)
+    except _HubGone:
+        forget()
+        return function()
+
+
+def _hand_over(
+    reactor: Reactor,
+    function: Callable[[], _T],
+    deadline: float,
+    failure: str,
+    give_back: Callable[[_T], object] | None,
+) -> _T:
     call = _Call(reactor, function, give_back)
     hub = find_hub()
     if hub is not None and getcurrent() is hub:
@@ -181,7 +197,7 @@ class _Call(Generic[_T]):
 
     def fail(self) -> None:
         """Answer that the hub is gone. From any thread."""
-        self._finish(None, HubGone())
+        self._finish(None, _HubGone())
 
     def _finish(self, value: Any, error: BaseException | None) -> bool:
         if not self._answer.acquire(False):

@@ -11,7 +11,7 @@ import heapq
 import time
 from typing import Any, Protocol
 
-from ..events import logger
+from .log import logger
 
 _SLOTS_PER_SECOND = 10
 

@@ -20,8 +20,8 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
-from ..events import logger
 from .heartbeat import Heartbeat
+from .log import logger
 from .workers import Workers
 
 # Those of the interpreter, even in a program that is monkey-patched.
@@ -64,12 +64,12 @@ class Reactor:
         is_made_for_waiting: whether the hub is there for listeners of a program that runs none
             itself, which may keep it from running for long: no connection lives in it.
         is_over: whether the hub is gone.
+        thread: the identity of the hub's thread.
     """
 
     __slots__ = (
         "__weakref__",
         "_process",
-        "_thread",
         "calls",
         "heartbeat",
         "hub",
@@ -78,6 +78,7 @@ class Reactor:
         "is_over",
         "loop",
         "members",
+        "thread",
         "workers",
     )
 
@@ -91,12 +92,12 @@ class Reactor:
         self.is_leaving = False
         self.is_made_for_waiting = False
         self.is_over = False
-        self._thread = _get_ident()
+        self.thread = _get_ident()
         self._process = os.getpid()
 
     def is_foreign(self) -> bool:
         """Tell whether the calling thread is not that of the hub."""
-        return _get_ident() != self._thread
+        return _get_ident() != self.thread
 
     def post(self, function: Callable[..., object], *args: object) -> bool:
         """Call a function in the hub, soon; from any thread. Return False if the hub is gone."""
@@ -159,17 +160,19 @@ class Reactor:
 class _Tie:
     """Ends a reactor when its thread ends, and its locals are freed."""
 
-    __slots__ = ("_reactor",)
+    __slots__ = ("_attribute", "_reactor")
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
+        # The names of a module are gone when the interpreter ends.
+        self._attribute = _ATTRIBUTE
 
     def __del__(self) -> None:
         reactor = self._reactor
         reactor.end()
         # gevent does not free a hub whose thread has ended, nor what hangs on it.
-        if getattr(reactor.hub, _ATTRIBUTE, None) is reactor:
-            delattr(reactor.hub, _ATTRIBUTE)
+        if getattr(reactor.hub, self._attribute, None) is reactor:
+            delattr(reactor.hub, self._attribute)
 
 
 _reactors: weakref.WeakSet[Reactor] = weakref.WeakSet()

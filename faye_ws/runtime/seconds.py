@@ -45,3 +45,8 @@ def deadline_after(timeout: float | None) -> float:
     if deadline != deadline:
         raise ValueError("a timeout must be a number of seconds, not NaN")
     return deadline if timeout < _FOREVER else NEVER
+
+
+def seconds_until(deadline: float) -> float | None:
+    """Return how many seconds are left until a deadline of `time.monotonic()`; None for never."""
+    return None if deadline == NEVER else deadline - time.monotonic()

@@ -12,7 +12,7 @@ from typing import Any
 
 from gevent.monkey import get_original
 
-from ..events import logger
+from .log import logger
 
 # Those of the interpreter, even in a program that is monkey-patched: they do not wait here.
 _poll: Callable[[], Any] = get_original("select", "poll")

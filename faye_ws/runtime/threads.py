@@ -32,7 +32,7 @@ from gevent.threadpool import ThreadPool
 from greenlet import getcurrent, greenlet
 
 from ..constants import NEVER
-from ..events import logger
+from .log import logger
 from .reactor import Reactor, current_reactor, find_hub
 
 # Those of the interpreter, even in a program that is monkey-patched.
@@ -57,6 +57,12 @@ class ListenerThread(Protocol):
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
         """Call a function there, and wait in a greenlet of the reactor until that is done."""
 
+    def has_waited(self) -> bool:
+        """Return whether the application has waited there since it has made the connection.
+
+        Until then it may still be about to add its listeners.
+        """
+
 
 class _Wait:
     """Who waits, for what, and until when. A signal handler may wait within a wait."""
@@ -75,7 +81,7 @@ class _Wait:
 class WaitingThread:
     """What a thread without a hub waits with."""
 
-    __slots__ = ("_heir", "_is_main", "_is_over", "_items", "_waits")
+    __slots__ = ("_heir", "_is_main", "_is_over", "_items", "_waits", "turn")
 
     def __init__(self) -> None:
         self._items: Any = _SimpleQueue()
@@ -84,6 +90,8 @@ class WaitingThread:
         # The reactor of the thread, once it has a hub.
         self._heir: Reactor | None = None
         self._waits: list[_Wait] = []
+        # How often the thread has waited.
+        self.turn = 0
 
     # From other threads
 
@@ -119,6 +127,7 @@ class WaitingThread:
 
     def wait(self, is_met: Condition, deadline: float) -> None:
         """Wait until a condition is met, or the deadline of `time.monotonic()` is over."""
+        self.turn += 1
         wait = _Wait(getcurrent(), is_met, deadline)
         self._waits.append(wait)
         try:
@@ -172,7 +181,9 @@ class WaitingThread:
                 here.parent = self._first_greenlet()
             else:
                 hub = get_hub()
-                hub.parent, here.parent = here.parent, hub  # type: ignore[assignment]
+                assert here.parent is not None
+                hub.parent = here.parent
+                here.parent = hub
 
     def _first_greenlet(self) -> greenlet:
         """Return the greenlet that the thread began with, if it waits, else another."""
@@ -219,6 +230,24 @@ class WaitingThread:
             timer.close()
 
 
+class ClientThread:
+    """The thread that has made a client, which has no hub."""
+
+    __slots__ = ("_thread", "_turn")
+
+    def __init__(self, thread: WaitingThread) -> None:
+        self._thread = thread
+        self._turn = thread.turn
+
+    def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
+        """Call a function in the thread, when it waits, and wait until that is done."""
+        self._thread.call(reactor, function, *args)
+
+    def has_waited(self) -> bool:
+        """Return whether the thread has waited for us since it has made the client."""
+        return self._thread.turn != self._turn
+
+
 def _make_hub() -> Reactor:
     """Give the main thread a hub, which is never destroyed."""
     hub: Any = get_hub()
@@ -244,6 +273,10 @@ class ListenerPool:
     def call(self, reactor: Reactor, function: Callable[..., object], *args: object) -> None:
         """Call a function in a thread, and wait until that is done."""
         self._threads.apply(_call_and_contain, (function, args))
+
+    def has_waited(self) -> bool:
+        """Return True: a request has all its listeners before it is answered."""
+        return True
 
 
 def _call_and_contain(function: Callable[..., object], args: tuple[object, ...]) -> None:

@@ -12,50 +12,48 @@ out, then our side is shut down, then the peer's bytes are read and dropped unti
 the same, and only then the socket is closed. (A socket closed with bytes unread answers
 them with a reset, which can overtake the last frames on their way to the peer.)
 
-The law of this file: a callback of the hub never blocks, never raises, and an owner that
-is told `released()` hears nothing after it.
+Invariants:
+- A callback of the hub neither blocks nor raises.
+- An owner hears nothing after `released()`.
 """
 
 from __future__ import annotations
 
-import socket as constants
+import socket
 import ssl
 from enum import Enum
 from typing import Any, Protocol
 
-from ..events import logger
+from .log import logger
 from .sockets import count_acknowledged, discard_unsent, has_left
 
 _READ = 1
 _WRITE = 2
-_READ_SIZE = 2**16
-# TLS decrypts a record of 16 KiB at a time.
-_TLS_READS = 4
-# Seconds of silence after which the kernel probes the peer: it costs nothing, keeps
-# middleboxes from forgetting the connection, and finds the dead ones in the end.
-_TCP_KEEPIDLE = 60
+READ_SIZE = 2**16
+# What a socket says that has nothing to read, or takes no more; TLS says which of both it needs.
+_NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Owner(Protocol):
     """What a transport reports to. None of this may block or raise."""
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes that have come."""
+        """Receive bytes."""
 
     def eof_received(self) -> None:
-        """Take note that no more will come."""
+        """Handle that no more will come."""
 
     def progressed(self) -> None:
-        """Take note that the socket has taken some of the backlog."""
+        """Handle that the socket has taken some of the backlog."""
 
     def drained(self) -> None:
-        """Take note that the backlog is gone."""
+        """Handle that the backlog is gone."""
 
     def released(self) -> None:
-        """Take note that the transport is done with the socket."""
+        """Handle that the transport is done with the socket."""
 
 
-class _Stage(Enum):
+class Stage(Enum):
     OPEN = 0
     FLUSHING = 1  # close() was called, the backlog goes out
     LINGERING = 2  # our side is shut down, waiting for the peer's end
@@ -63,7 +61,7 @@ class _Stage(Enum):
 
 
 # Members of an enum are slow to look up, and this is looked up for every read.
-_OPEN = _Stage.OPEN
+_OPEN = Stage.OPEN
 
 
 class Transport:
@@ -72,7 +70,7 @@ class Transport:
     Args:
         sock: a connected stream socket.
         loop: the loop of the hub that is to read it.
-        owner: whom to report to.
+        owner: what to report to.
         keep_socket: leave it to others to close the socket at the end; it is shut down.
     """
 
@@ -80,21 +78,19 @@ class Transport:
         "_backlog",
         "_eof",
         "_keep_socket",
-        "_loop",
         "_owner",
         "_reader",
-        "_socket",
         "_stage",
         "_writer",
         "is_broken",
+        "socket",
     )
 
     def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
-        self._socket = sock
-        self._loop = loop
+        self.socket = sock
         self._owner = owner
         self._keep_socket = keep_socket
-        self._stage = _Stage.OPEN
+        self._stage = Stage.OPEN
         self._eof = False
         # Nothing can be written any more, though perhaps still read.
         self.is_broken = False
@@ -108,9 +104,14 @@ class Transport:
         """The bytes that wait for the socket to take them."""
         return len(self._backlog) if self._backlog is not None else 0
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is read for now, though there may be something to read."""
+        return self._stage is _OPEN and not self._eof and not self._reader.active
+
     def taken(self) -> int:
         """Return how many bytes the peer has taken in all, or 0 where that can't be known."""
-        return 0 if self._socket is None else count_acknowledged(self._socket)
+        return 0 if self.socket is None else count_acknowledged(self.socket)
 
     # Reading
 
@@ -121,13 +122,12 @@ class Transport:
 
     def resume_reading(self) -> None:
         """Read again."""
-        if self._stage is not _Stage.RELEASED and not self._eof and not self._reader.active:
+        if self._stage is not Stage.RELEASED and not self._eof and not self._reader.active:
             self._reader.start(self._readable)
 
     def look(self) -> None:
         """While nothing is read: notice that the peer has left, and read what it has sent."""
-        is_paused = self._stage is _OPEN and not self._eof and not self._reader.active
-        if is_paused and has_left(self._socket.fileno()):
+        if self.is_paused and has_left(self.socket.fileno()):
             self._break()
 
     def poll(self) -> None:
@@ -138,18 +138,23 @@ class Transport:
     def _readable(self) -> None:
         try:
             self._read()
-        except Exception:
-            logger.exception("a connection is dropped because of an error")
-            self.abort()
-        except BaseException:
-            # An interrupt is for the main greenlet. But a watcher whose callback raises is
-            # stopped, so nobody would read this connection again.
-            self.abort()
-            raise
+        except BaseException as error:
+            self._drop_for(error)
+
+    def _drop_for(self, error: BaseException) -> None:
+        """Drop the connection because of a fault of ours, or an interrupt.
+
+        That is for the main greenlet. But a watcher whose callback raises is stopped, so nobody
+        would read this connection again.
+        """
+        self.abort()
+        if not isinstance(error, Exception):
+            raise error
+        logger.error("a connection is dropped because of an error", exc_info=error)
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(_READ_SIZE)
+            data = self.socket.recv(READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -162,12 +167,12 @@ class Transport:
             self._receive(data)
 
     def _receive(self, data: bytes) -> None:
-        if self._stage is _Stage.LINGERING:
+        if self._stage is Stage.LINGERING:
             if not data:
                 self._release()
         elif data:
             self._owner.data_received(data)
-        elif self._stage is not _Stage.RELEASED:
+        elif self._stage is not Stage.RELEASED:
             self._eof = True
             self._reader.stop()
             if self._stage is _OPEN:
@@ -175,52 +180,48 @@ class Transport:
 
     # Writing
 
-    def write(self, data: bytes) -> None:
-        """Send bytes at once as far as the socket takes them, and the rest when it does."""
+    def write(self, data: bytes) -> bool:
+        """Send bytes at once as far as the socket takes them, and the rest when it does.
+
+        Return whether all of them are gone.
+        """
         if self._stage is not _OPEN or self.is_broken:
-            return
+            return False
         if self._backlog is not None:
             self._backlog += data
-            return
+            return False
         try:
-            sent = self._send(data)
+            sent = self.socket.send(data)
+        except _NOT_NOW:
+            sent = 0
         except OSError as error:
             logger.debug("writing failed: %s", error)
             self._break()
-            return
+            return False
         if sent < len(data):
             self._begin_backlog(bytearray(memoryview(data)[sent:]))
+            return False
+        return True
 
     def _begin_backlog(self, backlog: bytearray) -> None:
         self._backlog = backlog
-        self._writer = self._loop.io(self._socket.fileno(), _WRITE)
+        self._writer = self._reader.loop.io(self.socket.fileno(), _WRITE)
         self._writer.start(self._writable)
-
-    def _send(self, data: bytes | bytearray) -> int:
-        try:
-            sent: int = self._socket.send(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
-        return sent
 
     def _writable(self) -> None:
         try:
             self._write_backlog()
-        except Exception:
-            logger.exception("a connection is dropped because of an error")
-            self.abort()
-        except BaseException:
-            # An interrupt is for the main greenlet. But a watcher whose callback raises is
-            # stopped, so nobody would read this connection again.
-            self.abort()
-            raise
+        except BaseException as error:
+            self._drop_for(error)
 
     def _write_backlog(self) -> None:
         if self._backlog is None:
             return
         before = self.backlog
         try:
-            sent = self._send(self._backlog)
+            sent = self.socket.send(self._backlog)
+        except _NOT_NOW:
+            sent = 0
         except OSError as error:
             logger.debug("writing failed: %s", error)
             self._break()
@@ -231,7 +232,7 @@ class Transport:
             self._owner.progressed()
         if not left:
             self._drop_backlog()
-            if self._stage is _Stage.FLUSHING:
+            if self._stage is Stage.FLUSHING:
                 self._shutdown()
             else:
                 self._owner.drained()
@@ -260,12 +261,12 @@ class Transport:
         has said the same. That may take for ever: whoever calls this sets a deadline."""
         if self._stage is not _OPEN:
             return
-        self._stage = _Stage.FLUSHING
+        self._stage = Stage.FLUSHING
         if self._backlog is None:
             self._shutdown()
 
     def _shutdown(self) -> None:
-        self._stage = _Stage.LINGERING
+        self._stage = Stage.LINGERING
         try:
             self._end_output()
         except (OSError, ValueError) as error:
@@ -278,15 +279,15 @@ class Transport:
             self.resume_reading()
 
     def _end_output(self) -> None:
-        self._socket.shutdown(constants.SHUT_WR)
+        self.socket.shutdown(socket.SHUT_WR)
 
     def abort(self) -> None:
         """Release the socket now, whatever waits."""
-        if self._stage is _Stage.RELEASED:
+        if self._stage is Stage.RELEASED:
             return
         if self._backlog is not None:
             # The peer is to know that there was more; and the kernel keeps nothing for it.
-            discard_unsent(self._socket)
+            discard_unsent(self.socket)
         self._release()
 
     def _release(self) -> None:
@@ -295,7 +296,7 @@ class Transport:
             if self._keep_socket:
                 # The server writes and reads once more before it closes it, and must not
                 # be heard or wait.
-                sock.shutdown(constants.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
             else:
                 sock.close()
         except OSError as error:
@@ -303,125 +304,22 @@ class Transport:
         self._owner.released()
 
     def _detach(self) -> Any:
-        self._stage = _Stage.RELEASED
+        self._stage = Stage.RELEASED
         self._drop_backlog()
         self._reader.stop()
         self._reader.close()
-        sock, self._socket = self._socket, None
+        sock, self.socket = self.socket, None
         return sock
 
     def forget(self) -> None:
         """Close our copy of a socket that is another process's since a fork, or whose hub is
         gone."""
-        if self._stage is _Stage.RELEASED:
+        if self._stage is Stage.RELEASED:
             return
-        sock = self._socket
+        sock = self.socket
         try:
             self._detach()
         except ValueError:
             """The loop is destroyed, and with it its watchers."""
-        self._socket = None
+        self.socket = None
         sock.close()
-
-
-class TLSTransport(Transport):
-    """A socket that the `ssl` module, gevent's, or `runtime.tls` has wrapped.
-
-    What the last of these holds for the socket is part of the backlog. Where TLS has to write
-    before it can read any more, the watcher for reading rests until something is written.
-    """
-
-    __slots__ = ("_is_stuck",)
-
-    def __init__(self, sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> None:
-        super().__init__(sock, loop, owner, keep_socket)
-        self._is_stuck = False
-        # The rest of a record that others have begun to read can't be seen at the socket.
-        loop.run_callback(self._readable)
-
-    @property
-    def backlog(self) -> int:
-        """The bytes that wait for the socket to take them."""
-        return super().backlog + self._count_held()
-
-    def _count_held(self) -> int:
-        # OpenSSL over a descriptor holds no more than a record, of which it tells nothing.
-        held: int = getattr(self._socket, "unsent", 0)
-        return held
-
-    def pause_reading(self) -> None:
-        """Read no more until `resume_reading`, so that the peer has to wait."""
-        super().pause_reading()
-        self._is_stuck = False
-
-    def _read(self) -> None:
-        if self._backlog is not None:
-            # TLS may have to read before it can write.
-            self._write_backlog()
-        for _ in range(_TLS_READS):
-            if self._stage is _Stage.RELEASED or not self._reader.active:
-                break
-            try:
-                data = self._socket.recv(_READ_SIZE)
-            except ssl.SSLWantWriteError:
-                self._is_stuck = True
-                self._reader.stop()
-                break
-            except (ssl.SSLWantReadError, BlockingIOError):
-                break
-            except (OSError, ValueError) as error:
-                logger.debug("reading failed: %s", error)
-                data = b""
-                self._break()
-            self._receive(data)
-        self._watch_held()
-
-    def write(self, data: bytes) -> None:
-        """Send bytes at once as far as the socket takes them, and the rest when it does."""
-        super().write(data)
-        self._watch_held()
-
-    def _watch_held(self) -> None:
-        """See to it that what TLS has for the socket goes out, and that reading goes on."""
-        is_writable = self._stage in (_OPEN, _Stage.FLUSHING) and not self.is_broken
-        if is_writable and self._backlog is None and (self._is_stuck or self._count_held()):
-            self._begin_backlog(bytearray())
-
-    def _write_backlog(self) -> None:
-        if self._is_stuck:
-            self._is_stuck = False
-            self.resume_reading()
-        super()._write_backlog()
-
-    def _send(self, data: bytes | bytearray) -> int:
-        try:
-            sent: int = self._socket.send(data)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
-            return 0
-        return sent
-
-    def _end_output(self) -> None:
-        try:
-            # Sends the close_notify, and then would wait for the peer's.
-            self._socket.unwrap()
-        except (OSError, ValueError) as error:
-            logger.debug("the TLS connection ends: %s", error)
-        super()._end_output()
-
-
-def open_transport(sock: Any, loop: Any, owner: Owner, keep_socket: bool = False) -> Transport:
-    """Return the transport for a socket, whatever modes a server has left it in."""
-    sock.settimeout(0.0)
-    for level, option, value in (
-        (constants.IPPROTO_TCP, constants.TCP_NODELAY, 1),
-        (constants.SOL_SOCKET, constants.SO_KEEPALIVE, 1),
-        (constants.IPPROTO_TCP, getattr(constants, "TCP_KEEPIDLE", None), _TCP_KEEPIDLE),
-    ):
-        try:
-            if option is not None:
-                sock.setsockopt(level, option, value)
-        except OSError as error:
-            # A UNIX socket has no such options.
-            logger.debug("setting an option failed: %s", error)
-    cls = TLSTransport if hasattr(sock, "unwrap") else Transport
-    return cls(sock, loop, owner, keep_socket)

@@ -13,7 +13,7 @@ from typing import Any
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
-from ..events import logger
+from .log import logger
 
 Job = Callable[[], None]
 

@@ -18,17 +18,19 @@ from ..constants import (
     DEFAULT_PING_TIMEOUT,
     DEFAULT_SEND_TIMEOUT,
     CloseCode,
-    ReadyState,
 )
-from ..driver import client as driver
-from ..driver.events import Close
-from ..driver.http import HeaderFields, Headers
+from ..driver.closing import check_close
+from ..driver.http import HeaderFields, Headers, Response
 from ..errors import ConnectionFailed, HandshakeError
 from ..extensions.contract import Extension
 from ..runtime.background import place_of_client
-from ..runtime.reactor import Reactor
 from ..runtime.seconds import check_seconds
 from .connection import Connection
+from .endpoint import Endpoint
+from .inbox import Inbox
+from .phase import Phase
+from .settings import check_settings
+from .sharing import in_hub
 
 
 class Client(Connection):
@@ -77,9 +79,7 @@ class Client(Connection):
         OSError: a file that `tls` names can't be read.
     """
 
-    __slots__ = ("_connect_timeout", "_connecting", "_failure", "_opening")
-
-    _driver: driver.Client
+    __slots__ = ("_way",)
 
     def __init__(
         self,
@@ -106,8 +106,7 @@ class Client(Connection):
         fields = Headers(headers)
         if origin is not None:
             fields.append("Origin", origin)
-        # The way there; let go when it has been gone.
-        self._opening: Opening | None = Opening(
+        opening = Opening(
             url,
             fields,
             max_redirects=max_redirects,
@@ -120,39 +119,28 @@ class Client(Connection):
             max_length=max_length,
             extensions=extensions,
         )
-        super().__init__(
-            self._opening.driver,
-            self._opening.address.url,
-            ping=ping,
-            ping_timeout=ping_timeout,
-            close_timeout=close_timeout,
-            send_timeout=send_timeout,
-            max_backlog=max_backlog,
-        )
-        self._connect_timeout = check_seconds("connect_timeout", connect_timeout)
-        self._failure: HandshakeError | None = None
-        self._connecting: gevent.Greenlet[[], None] | None = None
-        reactor = self._settle_in(*place_of_client())
+        settings = check_settings(ping, ping_timeout, close_timeout, send_timeout, max_backlog)
+        timeout = check_seconds("connect_timeout", connect_timeout)
+        reactor, thread = place_of_client()
+        endpoint = Endpoint(opening.driver, opening.address.url, settings, reactor)
+        inbox = Inbox(self, endpoint, thread)
+        super().__init__(inbox)
+        self._way = _Way(opening, timeout, inbox)
         if not reactor.is_foreign():
-            self._begin(reactor)
-        elif not reactor.post(self._begin, reactor):
+            self._way.begin()
+        elif not reactor.post(self._way.begin):
             raise RuntimeError("the process ends, so no connection can begin")
-
-    def _begin(self, reactor: Reactor) -> None:
-        reactor.members.add(self)
-        if self._driver.ready_state is ReadyState.CONNECTING:
-            self._connecting = gevent.spawn(self._connect)
 
     @property
     def status_code(self) -> int | None:
         """The status of the server's response, once it has come: 101 if all is well."""
-        response = self._driver.response
+        response = self._way.response
         return None if response is None else response.status
 
     @property
     def headers(self) -> Headers | None:
         """The header fields of the server's response, once it has come."""
-        response = self._driver.response
+        response = self._way.response
         return None if response is None else response.headers
 
     def wait_open(self) -> None:
@@ -163,14 +151,7 @@ class Client(Connection):
             ConnectionFailed: the server can't be reached, or says nothing.
             HandshakeError: the root of both; raised if it answers with nonsense.
         """
-        if self._is_foreign():
-            self._hand_over(self.wait_open)
-            return
-        while self._driver.ready_state is ReadyState.CONNECTING:
-            self._wait(None)
-        self._take()
-        if self._failure is not None:
-            raise self._failure
+        self._way.wait()
 
     def __enter__(self) -> Client:
         self.wait_open()
@@ -182,73 +163,125 @@ class Client(Connection):
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Begin the closing handshake; while connecting, give up (see `Connection.close`)."""
-        if self._is_foreign():
-            self._hand_over(lambda: self.close(code, reason))
-        elif self._driver.ready_state is ReadyState.CONNECTING:
-            self._driver.close(code, reason)
-            self._give_up(ConnectionFailed("the connection was closed before it was open"))
-        else:
-            super().close(code, reason)
+        self._way.close(code, reason)
 
-    def _open(self) -> None:
-        """There is nothing to do: it has begun."""
 
-    def _connect(self) -> None:
+class _Way:
+    """The way of a client to its server, while it is gone.
+
+    Args:
+        opening: how to go it.
+        timeout: how many seconds it may take.
+        inbox: that of the connection.
+
+    Attributes:
+        response: the server's, once it has come.
+    """
+
+    __slots__ = ("_greenlet", "_inbox", "_opening", "_timeout", "driver")
+
+    def __init__(self, opening: Opening, timeout: float, inbox: Inbox) -> None:
+        # Let go when the way has been gone.
+        self._opening: Opening | None = opening
+        self._timeout = timeout
+        self._inbox = inbox
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self.driver = opening.driver
+
+    @property
+    def response(self) -> Response | None:
+        """The response of the server, once it has come."""
+        return self.driver.response
+
+    def begin(self) -> None:
+        """Set out, unless it was closed before. In the hub."""
+        if self._inbox.endpoint.phase is Phase.NEW:
+            self._inbox.endpoint.reactor.members.add(self)
+            self._greenlet = gevent.spawn(self._go)
+
+    def _go(self) -> None:
         opening, self._opening = self._opening, None
         assert opening is not None
         error: HandshakeError | None = None
         sock = None
         try:
-            with gevent.Timeout(self._connect_timeout):
+            with gevent.Timeout(self._timeout):
                 sock = opening.go()
         except gevent.Timeout:
             # A refusal whose body has not come to its end says more than the time does.
             opening.driver.receive_eof()
             if opening.driver.response is None:
-                error = ConnectionFailed(f"no connection after {self._connect_timeout} seconds")
+                error = ConnectionFailed(f"no connection after {self._timeout} seconds")
         except HandshakeError as refused:
             error = refused
         except Exception as failed:
             # Names and sockets fail in many ways, and none of them may leave us connecting.
             error = ConnectionFailed(f"can't connect to {opening.address.authority}: {failed}")
             error.__cause__ = failed
-        self._connecting = None
-        self._driver = opening.driver
-        self.url = opening.address.url
+        self._greenlet = None
+        endpoint = self._inbox.endpoint
+        self.driver = endpoint.driver = opening.driver
+        endpoint.url = opening.address.url
         if error is not None:
             self._give_up(error)
-        elif sock is None:
-            self._advance_soon()
+            return
+        endpoint.reactor.members.discard(self)
+        if sock is None:
+            self._inbox.take()
         else:
-            self._attach(sock, b"", keep_socket=False)
+            endpoint.attach(sock, b"", keep_socket=False)
 
     def _give_up(self, error: HandshakeError) -> None:
-        if self._connecting is not None:
-            self._connecting.kill(block=False)
-            self._connecting = None
-        self._driver.refuse(error)
-        self._advance_soon()
+        self._stop()
+        self.driver.refuse(error)
+        self._inbox.take()
+
+    def _stop(self) -> None:
+        self._inbox.endpoint.reactor.members.discard(self)
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+            self._greenlet = None
+
+    def wait(self) -> None:
+        """Wait until the connection is open, or raise what has kept it from that."""
+        inbox = self._inbox
+        in_hub(inbox, self._wait)
+        if isinstance(inbox.error, HandshakeError):
+            raise inbox.error
+
+    def _wait(self) -> None:
+        inbox = self._inbox
+        while inbox.endpoint.phase < Phase.OPEN:
+            inbox.readers.waiting.wait()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection, or give up."""
+        in_hub(self._inbox, lambda: self._close(code, reason))
+
+    def _close(self, code: int, reason: str) -> None:
+        endpoint = self._inbox.endpoint
+        if endpoint.phase >= Phase.OPEN:
+            endpoint.close(code, reason)
+        else:
+            check_close(code, reason, by_server=False)
+            self._give_up(ConnectionFailed("the connection was closed before it was open"))
+
+    # For the reactor
 
     def leave(self) -> None:
-        """Say goodbye to the server, since the process ends; do not connect any more."""
-        if self._driver.ready_state is ReadyState.CONNECTING:
-            self._give_up(ConnectionFailed("the process ends"))
-        else:
-            super().leave()
+        """Do not go on, since the process ends."""
+        self._give_up(ConnectionFailed("the process ends"))
 
     def cut_off(self) -> None:
-        """End the connection, or the way to it, without the server."""
+        """Do not go on: the process has no more time."""
         self.leave()
-        super().cut_off()
 
     def forget(self) -> None:
-        """Let go of the connection, or of the way to it."""
-        if self._connecting is not None and not self._is_foreign():
-            self._connecting.kill(block=False)
-        self._connecting = None
-        super().forget()
+        """Do not go on: the hub is gone, or another process's."""
+        if not self._inbox.endpoint.reactor.is_foreign():
+            self._stop()
+        self._inbox.endpoint.forget()
 
-    def _finish(self, close: Close) -> None:
-        if isinstance(close.error, HandshakeError):
-            self._failure = close.error
-        super()._finish(close)
+    def disown(self) -> None:
+        """Do not go on: all that is another process's."""
+        self.forget()

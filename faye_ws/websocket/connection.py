@@ -1,7 +1,11 @@
 """A WebSocket connection as the application holds it, whichever end of it we are.
 
-The law of this file: whatever may wait, waits in the calling greenlet only; whatever is
-called from another thread than the connection's is handed over to it.
+It has three parts: an `Endpoint` (bytes, and the phase of its life), an `Inbox` (what has come,
+and who gets it), and the inbox's `ListenerQueue`.
+
+Invariants:
+- Whatever may wait, waits in the calling greenlet only.
+- Whatever is called from another thread than the connection's is handed over to it.
 """
 
 from __future__ import annotations
@@ -9,37 +13,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from greenlet import getcurrent, greenlet
+from gevent.monkey import get_original
+from greenlet import getcurrent
 
-from ..constants import (
-    DEFAULT_CLOSE_TIMEOUT,
-    DEFAULT_MAX_BACKLOG,
-    DEFAULT_PING_TIMEOUT,
-    DEFAULT_SEND_TIMEOUT,
-    NEVER,
-    CloseCode,
-    Opcode,
-    ReadyState,
-)
-from ..driver.base import Driver
+from ..constants import NEVER, CloseCode, Opcode, ReadyState
 from ..driver.prepared import PreparedMessage
 from ..errors import ConnectionClosed
-from ..events import CloseEvent, event_handler, logger
+from ..events import CloseEvent, EventTarget, event_handler
+from ..runtime.log import logger
+from ..runtime.reactor import find_hub
 from ..runtime.seconds import deadline_after
-from .dispatcher import PongCallback
-from .sharing import NO_MESSAGE, SharedDispatcher
+from .inbox import Inbox
+from .pongs import PongCallback
+from .receiving import receive, wait_closed
+from .sharing import hand_over, in_hub, is_foreign
 
 Data = str | bytes | bytearray | memoryview
 
-# Replies of one batch are held together up to this many bytes.
-_MAX_CORKED = 2**16
-
+_NO_MESSAGE = "no message has come"
 _NOT_CLOSED = "the connection is not closed"
 
 _CLEAN_CODES = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
 
+# That of the interpreter, even in a program that is monkey-patched.
+_get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
-class Connection(SharedDispatcher):
+
+class Connection(EventTarget):
     """A WebSocket connection.
 
     It is an event target: `open`, `message`, `error`, `close`, and as a stream `data`,
@@ -47,7 +47,7 @@ class Connection(SharedDispatcher):
     the calling greenlet waits. Both ways may be mixed.
     """
 
-    __slots__ = ("__weakref__", "_queued", "url")
+    __slots__ = ("__weakref__", "_inbox")
 
     event_types = frozenset(("open", "message", "data", "drain", "end", "error", "close"))
 
@@ -61,62 +61,47 @@ class Connection(SharedDispatcher):
     onerror = event_handler()
     onclose = event_handler()
 
-    def __init__(
-        self,
-        driver: Driver,
-        url: str,
-        *,
-        ping: float | None = None,
-        ping_timeout: float | None = DEFAULT_PING_TIMEOUT,
-        close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
-        send_timeout: float | None = DEFAULT_SEND_TIMEOUT,
-        max_backlog: int = DEFAULT_MAX_BACKLOG,
-    ) -> None:
-        super().__init__(driver, ping, ping_timeout, close_timeout, send_timeout, max_backlog)
-        self.url = url
-        # What was asked for before the connection was open.
-        self._queued: list[Callable[[], object]] | None = None
+    def __init__(self, inbox: Inbox) -> None:
+        super().__init__()
+        self._inbox = inbox
 
-    def _open(self) -> None:
-        """Begin the connection, if that has not happened."""
-        raise NotImplementedError
+    def begin(self) -> None:
+        """Begin to open the connection, if that has not happened, and do not wait.
 
-    def _on_open(self) -> None:
-        queued, self._queued = self._queued, None
-        for action in queued or ():
-            action()
+        What waits for a connection, such as `receive()`, does this by itself.
+        """
 
     # The standard attributes
 
     @property
+    def url(self) -> str:
+        """The URL of the connection; after a redirect, that to which it has led."""
+        return self._inbox.endpoint.url
+
+    @property
     def ready_state(self) -> ReadyState:
         """`CONNECTING`, `OPEN`, `CLOSING` or `CLOSED`."""
-        if self._closed is not None:
-            return ReadyState.CLOSED
-        state = self._driver.ready_state
-        if state is ReadyState.CONNECTING and self._is_close_queued():
-            return ReadyState.CLOSING
-        return state
+        return self._inbox.endpoint.ready_state
 
     @property
     def buffered_amount(self) -> int:
         """The bytes sent that the network has not taken yet, frame headers included."""
-        return self._transport.backlog if self._transport is not None else 0
+        return self._inbox.endpoint.backlog
 
     @property
     def protocol(self) -> str:
         """The subprotocol in use, or an empty string."""
-        return self._driver.protocol or ""
+        return self._inbox.endpoint.driver.protocol or ""
 
     @property
     def extensions(self) -> str:
         """The extensions in use, as in the header; an empty string when there are none."""
-        return self._driver.extensions
+        return self._inbox.endpoint.driver.extensions
 
     @property
     def version(self) -> str:
         """The version of the protocol: `hybi-13`, or one of the drafts `hixie-76`, `hixie-75`."""
-        return self._driver.version
+        return self._inbox.endpoint.driver.version
 
     # Sending
 
@@ -135,16 +120,17 @@ class Connection(SharedDispatcher):
             TypeError: the message is neither.
             ValueError: the text has a lone surrogate, so it has no form in UTF-8.
         """
-        data = check_data(message)
-        if self._is_foreign():
-            return self._post_message(data) or self._hand_over(lambda: self.send(data))
-        if not self._send_data(data):
-            return self._not_sent(isinstance(data, str), lambda: self._send_data(data))
-        self._flush_or_hold_back(len(data))
-        return not self._backlogged or self._wait_for_drain()
-
-    def _send_data(self, data: str | bytes) -> bool:
-        return self._driver.text(data) if isinstance(data, str) else self._driver.binary(data)
+        data = message if isinstance(message, (str, bytes)) else check_data(message)
+        inbox = self._inbox
+        endpoint = inbox.endpoint
+        if endpoint.reactor.thread != _get_ident() and is_foreign(inbox):
+            exchange = inbox.exchange
+            if exchange is not None and exchange.send(data):
+                return True
+            return hand_over(inbox, lambda: self.send(data))
+        if endpoint.send(data):
+            return not endpoint.is_congested or self._wait_for_drain()
+        return self._send_when_open(isinstance(data, str), lambda: endpoint.send(data))
 
     def send_prepared(self, message: PreparedMessage) -> bool:
         """Send a message of a broadcast, and do not wait: a slow peer is dropped.
@@ -152,35 +138,23 @@ class Connection(SharedDispatcher):
         Returns:
             True, or False if the connection is dropped, closing or closed.
         """
-        if self._is_foreign():
-            assert self._reactor is not None
+        inbox = self._inbox
+        endpoint = inbox.endpoint
+        if is_foreign(inbox):
             is_open = self.ready_state is ReadyState.OPEN
-            return self._reactor.post(self.send_prepared, message) and is_open
-        if self.buffered_amount > self._max_backlog:
+            return endpoint.reactor.post(self.send_prepared, message) and is_open
+        if endpoint.backlog > endpoint.settings.max_backlog:
             logger.debug("a slow peer is dropped by a broadcast")
-            self._drop()
+            endpoint.drop()
             return False
-        if not self._driver.send_prepared(message):
-            is_text = message.opcode is Opcode.TEXT
-            return self._not_sent(is_text, lambda: self._driver.send_prepared(message))
-        self._flush_or_hold_back(len(message.data))
-        return True
+        is_text = message.opcode is Opcode.TEXT
+        return endpoint.send_prepared(message) or self._send_when_open(
+            is_text, lambda: endpoint.send_prepared(message)
+        )
 
-    def _not_sent(self, is_text: bool, again: Callable[[], object]) -> bool:
-        if self._driver.is_text_only and not is_text:
-            return False
-        if self._driver.is_ending:
-            # An extension has failed, and that ends the connection.
-            self._advance_soon()
-        return self._queue(again)
-
-    def _flush_or_hold_back(self, length: int) -> None:
-        if self._corked is not None:
-            self._corked += length
-            if self._corked < _MAX_CORKED:
-                return
-            self._corked = 0
-        self._flush()
+    def _send_when_open(self, is_text: bool, send: Callable[[], object]) -> bool:
+        endpoint = self._inbox.endpoint
+        return (is_text or not endpoint.driver.is_text_only) and endpoint.when_open(send)
 
     def ping(self, message: Data = b"", callback: PongCallback | None = None) -> bool:
         """Send a ping (RFC 6455, 5.5.2).
@@ -196,16 +170,16 @@ class Connection(SharedDispatcher):
             TypeError: the message is neither `str` nor bytes-like.
             ValueError: the message is over 125 bytes.
         """
-        if self._is_foreign():
-            return self._hand_over(lambda: self.ping(message, callback))
+        inbox = self._inbox
+        if is_foreign(inbox):
+            return hand_over(inbox, lambda: self.ping(message, callback))
         data = check_data(message)
         data = data.encode() if isinstance(data, str) else data
-        if not self._driver.ping(data):
-            can_ping = not self._driver.is_text_only
-            return can_ping and self._queue(lambda: self.ping(data, callback))
+        endpoint = inbox.endpoint
+        if not endpoint.send_ping(data):
+            return self._send_when_open(False, lambda: self.ping(data, callback))
         if callback is not None:
-            self._expect_pong(data, callback)
-        self._flush_unless_corked()
+            inbox.expect_pong(data, callback)
         return True
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
@@ -221,35 +195,21 @@ class Connection(SharedDispatcher):
         Raises:
             TypeError, ValueError: the code or reason is not one to close with.
         """
-        if self._is_foreign():
-            self._hand_over(lambda: self.close(code, reason))
-        elif self._driver.close(code, reason):
-            self._begin_closing()
-        elif self._closed is None and self._driver.ready_state is ReadyState.CONNECTING:
-            self._queue(_QueuedClose(self, code, reason))
-
-    def _queue(self, action: Callable[[], object]) -> bool:
-        if self._driver.ready_state is not ReadyState.CONNECTING or self._is_close_queued():
-            return False
-        if self._queued is None:
-            self._queued = []
-        self._queued.append(action)
-        return True
-
-    def _is_close_queued(self) -> bool:
-        queued = self._queued
-        return queued is not None and isinstance(queued[-1], _QueuedClose)
+        inbox = self._inbox
+        in_hub(inbox, lambda: inbox.endpoint.close(code, reason))
 
     def _wait_for_drain(self) -> bool:
         """Wait until the peer has taken what waits for it; tell whether it has."""
-        if self._reactor is not None and getcurrent() is self._reactor.hub:
+        inbox = self._inbox
+        endpoint = inbox.endpoint
+        if getcurrent() is endpoint.reactor.hub:
             # The hub can't wait, and memory has its bound.
             logger.debug("a slow peer is dropped: the hub can't wait for it")
-            self._drop()
+            endpoint.drop()
             return False
-        while self._backlogged and self._closed is None:
-            self._wait(None)
-        return not self._backlogged
+        while endpoint.is_congested and inbox.end is None:
+            inbox.readers.waiting.wait()
+        return not endpoint.is_congested
 
     # Receiving
 
@@ -264,27 +224,16 @@ class Connection(SharedDispatcher):
             TypeError, ValueError: the timeout is no number.
             ConnectionClosed: the connection is closed, so none will come.
         """
-        self._open()
-        me = getcurrent()
+        self.begin()
+        me, inbox = getcurrent(), self._inbox
         deadline = deadline_after(timeout)
-        if self._is_foreign():
-            if self._waits_in_thread():
-                return self._receive_in_thread(me, deadline)
-            return self._hand_over(
-                lambda: self._receive(me, NEVER), deadline, NO_MESSAGE, self._give_back
-            )
-        return self._receive(me, deadline)
-
-    def _receive(self, receiver: greenlet, deadline: float) -> str | bytes:
-        while (message := self._next_message()) is None:
-            self._ask(receiver)
-            if self._messages:
-                continue
-            if self._closed is not None:
-                raise ConnectionClosed(*self._closed)
-            self._wait_asking(receiver, deadline, NO_MESSAGE)
-        self._serving = receiver
-        return message
+        if not is_foreign(inbox):
+            return receive(inbox, me, deadline, _NO_MESSAGE)
+        if inbox.exchange is not None and find_hub() is None:
+            return inbox.exchange.receive(me, deadline, _NO_MESSAGE)
+        return hand_over(
+            inbox, lambda: receive(inbox, me, NEVER, ""), deadline, _NO_MESSAGE, inbox.give_back
+        )
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Iterate over the messages until the connection is closed.
@@ -309,20 +258,14 @@ class Connection(SharedDispatcher):
         Raises:
             TimeoutError: it is not closed after `timeout` seconds.
         """
-        self._open()
-        me = getcurrent()
+        self.begin()
+        me, inbox = getcurrent(), self._inbox
         deadline = deadline_after(timeout)
-        if self._is_foreign():
-            return self._hand_over(lambda: self._wait_closed(me, NEVER), deadline, _NOT_CLOSED)
-        return self._wait_closed(me, deadline)
-
-    def _wait_closed(self, waiter: greenlet, deadline: float) -> CloseEvent:
-        while self._closed is None:
-            self._ask(waiter)
-            if self._closed is None:
-                self._wait_asking(waiter, deadline, _NOT_CLOSED)
-        self._wait_heard(waiter)
-        return CloseEvent("close", self, *self._closed)
+        if is_foreign(inbox):
+            end = hand_over(inbox, lambda: wait_closed(inbox, me, NEVER, ""), deadline, _NOT_CLOSED)
+        else:
+            end = wait_closed(inbox, me, deadline, _NOT_CLOSED)
+        return CloseEvent("close", self, *end)
 
     # A stream
 
@@ -338,20 +281,11 @@ class Connection(SharedDispatcher):
 
     def pause(self) -> None:
         """Let messages wait, and in the end the peer, until `resume`."""
-        if self._is_foreign():
-            self._hand_over(self.pause)
-            return
-        self._paused = True
-        self._govern_reading()
+        in_hub(self._inbox, lambda: self._inbox.pause(True))
 
     def resume(self) -> None:
         """Let messages come again."""
-        if self._is_foreign():
-            self._hand_over(self.resume)
-            return
-        self._paused = False
-        self._govern_reading()
-        self._advance_soon()
+        in_hub(self._inbox, lambda: self._inbox.pause(False))
 
     def pipe(self, destination: Any) -> Any:
         """Write every message to `destination`, and end it when the connection ends.
@@ -367,6 +301,16 @@ class Connection(SharedDispatcher):
         self.on("end", lambda event: finish())
         return destination
 
+    # For the listeners
+
+    def listeners_changed(self) -> None:
+        """Look what there is for the listeners to hear."""
+        self._inbox.listeners_changed()
+
+    def listener_raised(self, error: BaseException) -> None:
+        """Log what a listener raised, and close with 1011."""
+        self._inbox.listening.contain(error)
+
 
 def check_data(message: Data) -> str | bytes:
     """Return a message as `str` or `bytes`; other bytes-like objects are copied.
@@ -379,17 +323,3 @@ def check_data(message: Data) -> str | bytes:
     if isinstance(message, (bytearray, memoryview)):
         return bytes(message)
     raise TypeError(f"a message must be str or bytes, not {type(message).__name__}")
-
-
-class _QueuedClose:
-    """A close that waits for the connection to open, behind what was sent before it."""
-
-    __slots__ = ("_code", "_connection", "_reason")
-
-    def __init__(self, connection: Connection, code: int, reason: str) -> None:
-        self._connection = connection
-        self._code = code
-        self._reason = reason
-
-    def __call__(self) -> None:
-        self._connection.close(self._code, self._reason)

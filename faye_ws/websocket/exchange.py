@@ -10,47 +10,152 @@ inbox itself, and says so.
 Invariants:
 - What both sides touch, they touch in one step of the interpreter: they append to a list, or
   take from it. What needs two steps is done by the hub.
+- The messages of one thread are sent in the order in which it has sent them.
 """
 
 from __future__ import annotations
 
-from ..runtime.threads import WaitingThread
+import time
+from collections import deque
+from sys import getsizeof
+from typing import Protocol
+
+from greenlet import greenlet
+
+from ..errors import ConnectionClosed
+from ..runtime.threads import WaitingThread, current_thread
+from .endpoint import Endpoint
+from .phase import Phase
+from .receiving import End, Readers
 
 # What an outbox may hold: so many messages of up to so many bytes, as much as one backlog.
 _MAX_MESSAGES = 64
-MAX_POSTED = 2**14
+_MAX_POSTED = 2**14
+# What a message weighs in an inbox besides what Python holds of it.
+PLACE = 8
+
+
+class Inbox(Protocol):
+    """The inbox that threads share with the hub; see `inbox.Inbox`."""
+
+    endpoint: Endpoint
+    messages: deque[str | bytes] | None
+    is_behind: bool
+
+    @property
+    def end(self) -> End | None:
+        """How the connection was closed, if it is."""
+
+    @property
+    def readers(self) -> Readers:
+        """The greenlets that wait."""
 
 
 class Exchange:
     """The exchange of one connection.
 
+    Args:
+        inbox: what is received from.
+
     Attributes:
-        outbox: messages that are to be sent.
-        credits: what the messages weighed that threads have taken.
-        threads: those that wait for a message, or for the end.
+        asking: the greenlets of threads that ask for the next message.
     """
 
-    __slots__ = ("credits", "outbox", "threads")
+    __slots__ = ("_credits", "_inbox", "_outbox", "_threads", "asking")
 
-    def __init__(self) -> None:
-        self.outbox: list[str | bytes] = []
-        self.credits: list[int] = []
-        self.threads: list[WaitingThread] = []
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._outbox: list[str | bytes] = []
+        # What the messages weighed that threads have taken, and the threads that wait.
+        self._credits: list[int] = []
+        self._threads: list[WaitingThread] = []
+        self.asking: list[greenlet] = []
 
-    def has_room(self, message: str | bytes) -> bool:
-        """Tell whether a message may be put into the outbox. Else the sender has to wait."""
-        return len(message) <= MAX_POSTED and len(self.outbox) < _MAX_MESSAGES
+    # In a thread
+
+    def send(self, message: str | bytes) -> bool:
+        """Put a message into the outbox, if that is all that has to be done to send it.
+
+        Return False if the sender may have to wait, or to be told that nothing is sent.
+        """
+        endpoint = self._inbox.endpoint
+        if (
+            len(message) > _MAX_POSTED
+            or len(self._outbox) >= _MAX_MESSAGES
+            or endpoint.phase is not Phase.OPEN
+            or endpoint.is_congested
+            or endpoint.driver.is_text_only
+        ):
+            return False
+        if isinstance(message, str) and not message.isascii():
+            # What has no form in UTF-8 is the caller's fault.
+            message.encode()
+        self._outbox.append(message)
+        return endpoint.reactor.post(self._empty_outbox)
+
+    def receive(self, receiver: greenlet, deadline: float, failure: str) -> str | bytes:
+        """Wait for the next message, and return it.
+
+        Raises:
+            TimeoutError: none has come by the deadline; `failure` is what it says.
+            ConnectionClosed: the connection is closed.
+        """
+        inbox = self._inbox
+        while True:
+            message = self._take()
+            if message is not None:
+                inbox.readers.last = receiver
+                return message
+            if (end := inbox.end) is not None:
+                raise ConnectionClosed(*end)
+            if time.monotonic() >= deadline:
+                raise TimeoutError(failure)
+            self._wait(receiver, deadline)
+
+    def _take(self) -> str | bytes | None:
+        inbox = self._inbox
+        messages = inbox.messages
+        if not messages:
+            return None
+        try:
+            message = messages.popleft()
+        except IndexError:
+            return None
+        self._credits.append(getsizeof(message) + PLACE)
+        if inbox.is_behind:
+            inbox.endpoint.advance_soon()
+        return message
+
+    def _wait(self, receiver: greenlet, deadline: float) -> None:
+        thread, inbox = current_thread(), self._inbox
+        self.asking.append(receiver)
+        self._threads.append(thread)
+        try:
+            # Whoever asks for what comes next has done with what came before.
+            if inbox.is_behind or inbox.endpoint.phase is Phase.ENDING:
+                inbox.endpoint.advance_soon()
+            thread.wait(lambda: bool(inbox.messages) or inbox.end is not None, deadline)
+        finally:
+            self._threads.remove(thread)
+            self.asking.remove(receiver)
+
+    # In the hub
+
+    def _empty_outbox(self) -> None:
+        endpoint = self._inbox.endpoint
+        corked = endpoint.cork()
+        while self._outbox:
+            endpoint.send(self._outbox.pop(0))
+        endpoint.uncork(corked)
 
     def settle(self) -> int:
-        """Return what was taken since the last time. For the hub."""
-        count = len(self.credits)
-        if not count:
-            return 0
-        total = sum(self.credits[:count])
-        del self.credits[:count]
+        """Return the weight of what was taken since the last time."""
+        count = len(self._credits)
+        total = sum(self._credits[:count])
+        del self._credits[:count]
         return total
 
     def wake(self) -> None:
-        """Let the threads look whether their time has come."""
-        for thread in tuple(self.threads):
+        """Let the threads that wait look whether their time has come."""
+        for thread in tuple(self._threads):
             thread.wake()

@@ -17,7 +17,7 @@ import gevent
 from ..driver.http import Headers
 from ..driver.uri import parse_url
 from ..errors import ConnectionFailed, HandshakeError, InvalidStatus
-from ..events import logger
+from ..runtime.log import logger
 from ..runtime.seconds import check_seconds
 from .client import Client
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from gevent import GreenletExit
 from greenlet import getcurrent
@@ -17,17 +17,23 @@ from ..constants import (
     CloseCode,
 )
 from ..driver.handshake import Origins
-from ..driver.hixie import Hixie75
-from ..driver.http import HeaderFields
-from ..driver.server import RequestServer, choose_driver
+from ..driver.http import HeaderFields, Response
+from ..driver.server import choose_driver
+from ..errors import UnsupportedServer
 from ..eventsource.server import EventSource
 from ..extensions.contract import Extension
 from ..runtime.background import place_of_request
+from ..wsgi.holding import Hold
 from ..wsgi.request import Environ, StartResponse, is_websocket, read_request, read_url
 from ..wsgi.socket import take_socket
 from ..wsgi.stopping import watch_for_stop
 from .client import Client
 from .connection import Connection
+from .endpoint import Endpoint
+from .inbox import Inbox
+from .receiving import wait_heard
+from .settings import check_settings
+from .sharing import in_hub
 
 
 class WebSocket(Connection):
@@ -62,12 +68,10 @@ class WebSocket(Connection):
         TypeError, ValueError: an option is not what it should be.
     """
 
-    __slots__ = ("_environ", "_keeps_server")
+    __slots__ = ("_upgrade",)
 
     Client = Client
     EventSource = EventSource
-
-    _driver: RequestServer | Hixie75
 
     def __init__(
         self,
@@ -96,18 +100,12 @@ class WebSocket(Connection):
             max_length=max_length,
             extensions=extensions,
         )
-        super().__init__(
-            driver,
-            url,
-            ping=ping,
-            ping_timeout=ping_timeout,
-            close_timeout=close_timeout,
-            send_timeout=send_timeout,
-            max_backlog=max_backlog,
-        )
-        # Let go when the connection opens: an environ is large.
-        self._environ: Environ | None = environ
-        self._keeps_server = False
+        settings = check_settings(ping, ping_timeout, close_timeout, send_timeout, max_backlog)
+        reactor, thread = place_of_request()
+        inbox = Inbox(self, Endpoint(driver, url, settings, reactor), thread)
+        super().__init__(inbox)
+        # Let go when the request is answered.
+        self._upgrade: _Upgrade | None = _Upgrade(environ, driver.refusal, inbox)
 
     @staticmethod
     def is_websocket(environ: Environ) -> bool:
@@ -120,8 +118,73 @@ class WebSocket(Connection):
         Raises:
             UnsupportedServer: the server's socket can't be reached.
         """
-        self._open()
-        refusal = self._driver.refusal
+        upgrade, self._upgrade = self._upgrade, None
+        if upgrade is None:
+            raise RuntimeError("a WebSocket answers one request")
+        try:
+            return upgrade.respond(start_response)
+        except UnsupportedServer:
+            self._upgrade = upgrade
+            raise
+
+    def begin(self) -> None:
+        """Begin to open the connection, if that has not happened, and do not wait.
+
+        Raises:
+            UnsupportedServer: the server's socket can't be reached.
+        """
+        if self._upgrade is not None:
+            self._upgrade.open()
+
+
+class _Upgrade:
+    """How a request becomes a connection.
+
+    Args:
+        environ: the environ of the request.
+        refusal: the response, if the request is no proper handshake.
+        inbox: that of the connection.
+    """
+
+    __slots__ = ("_environ", "_inbox", "_keeps_server", "_refusal")
+
+    def __init__(self, environ: Environ, refusal: Response | None, inbox: Inbox) -> None:
+        # Let go when the connection begins: an environ is large.
+        self._environ: Environ | None = environ
+        self._refusal = refusal
+        self._inbox = inbox
+        self._keeps_server = False
+
+    def open(self) -> None:
+        """Begin the connection, or refuse it, if that has not happened."""
+        environ, self._environ = self._environ, None
+        if environ is None:
+            return
+        if self._refusal is None:
+            self._take_over(environ)
+        else:
+            in_hub(self._inbox, self._refuse)
+
+    def _take_over(self, environ: Environ) -> None:
+        inbox, endpoint = self._inbox, self._inbox.endpoint
+        try:
+            sock, early, detached = take_socket(environ, self._server_wrote)
+        except UnsupportedServer:
+            self._environ = environ
+            raise
+        self._keeps_server = not detached
+        watch_for_stop(environ, endpoint.reactor)
+        in_hub(inbox, lambda: endpoint.attach(sock, early, keep_socket=not detached))
+
+    def _refuse(self) -> None:
+        self._inbox.endpoint.driver.start()
+        self._inbox.take()
+        wait_heard(self._inbox, getcurrent())
+
+    def respond(self, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer the request."""
+        self.open()
+        refusal = self._refusal
         if refusal is not None:
             start_response(refusal.status_line, list(refusal.headers))
             return [refusal.body]
@@ -129,79 +192,43 @@ class WebSocket(Connection):
         # its access log.
         start_response("101 Switching Protocols", [])
         # Who has received something before has done with it.
-        self._serving = None
-        return _Hold(self) if self._keeps_server else []
-
-    def _open(self) -> None:
-        environ = self._environ
-        if environ is None:
-            return
-        if self._driver.refusal is None:
-            sock, early, detached = take_socket(environ, self._server_wrote)
-            self._environ = None
-            self._keeps_server = not detached
-            reactor = self._settle_in(*place_of_request())
-            watch_for_stop(environ, reactor)
-            self._in_hub(lambda: self._attach(sock, early, keep_socket=not detached))
-        else:
-            self._environ = None
-            self._driver.start()
-            self._take()
-            self._run_listeners()
-
-    def _in_hub(self, function: Callable[[], object]) -> None:
-        if self._is_foreign():
-            self._hand_over(function)
-        else:
-            function()
+        self._inbox.forget_reader()
+        return Hold(self._hold, self._release) if self._keeps_server else []
 
     def _server_wrote(self, head: bytes) -> None:
-        """Take note of a response of the server's own, which nobody will get to see.
+        """Handle a response of the server's own, which nobody will get to see.
 
         Any but the 101 says that the application has failed since it took the connection.
         """
         if b" 101 " not in head:
-            self._in_hub(self._end_with_server)
+            in_hub(self._inbox, self._end_with_server)
 
     def _end_with_server(self) -> None:
-        if self._driver.leave(CloseCode.INTERNAL_ERROR, "the application raised"):
-            self._begin_closing()
+        self._inbox.endpoint.fail("the application raised")
         if self._keeps_server:
-            self._release()
+            self._end()
 
     def _hold(self) -> None:
-        """Wait until the socket is not needed any more. For servers that close it then."""
+        """Wait until the socket is not needed any more."""
+        in_hub(self._inbox, self._wait_for_end)
+
+    def _wait_for_end(self) -> None:
+        inbox = self._inbox
         try:
-            while self._transport is not None or self._busy:
-                self._wait(None)
+            while inbox.endpoint.transport is not None or inbox.listening.worker is not None:
+                inbox.readers.waiting.wait()
         except GreenletExit:
             # The server is being stopped.
-            self.close(CloseCode.GOING_AWAY)
+            inbox.endpoint.close(CloseCode.GOING_AWAY, "")
         finally:
-            self._release()
+            self._end()
 
     def _release(self) -> None:
         """End what has not ended: the server takes its socket back."""
-        if self._transport is not None:
-            self._drop()
-        self._take()
-        self._wait_heard(getcurrent())
+        in_hub(self._inbox, self._end)
 
-
-class _Hold:
-    """A response without a body that lasts as long as the connection."""
-
-    __slots__ = ("_websocket",)
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-
-    def __iter__(self) -> Iterator[bytes]:
-        websocket = self._websocket
-        websocket._in_hub(websocket._hold)
-        yield from ()
-
-    def close(self) -> None:
-        """Take note that the server is done with the response, heard to its end or not."""
-        websocket = self._websocket
-        websocket._in_hub(websocket._release)
+    def _end(self) -> None:
+        inbox = self._inbox
+        if inbox.endpoint.transport is not None:
+            inbox.endpoint.drop()
+        wait_heard(inbox, getcurrent())

@@ -12,7 +12,7 @@ from ..driver.http import Headers, Request, is_token, parse_list
 Environ = Mapping[str, Any]
 StartResponse = Callable[..., Any]
 
-# RFC 3986, 3.3: what may stand in a path as it is.
+# RFC 3986, 3.3: characters that need not be escaped in a path.
 _PATH_CHARS = "/:@!$&'()*+,;=~"
 
 
@@ -26,10 +26,10 @@ def is_websocket(environ: Environ) -> bool:
 
 
 def read_request(environ: Environ) -> Request:
-    """Return the request head that an environ was made of.
+    """Return the request head that an environ was made from.
 
-    Header fields that no head could have had, which some servers let through, are left out if
-    it is their name, and empty if it is their value: there they are all the same.
+    Some servers let invalid header fields pass. A field with an invalid name is left out; one
+    with an invalid value is kept as empty, as its presence may matter.
     """
     headers = Headers()
     for key, value in environ.items():
@@ -61,7 +61,7 @@ def read_target(environ: Environ) -> str:
     if raw.startswith("/"):
         return raw
     if raw:
-        # A request through a proxy may name a whole URL.
+        # A request to a proxy has a whole URL there.
         parts = urlsplit(raw)
         path, query = parts.path or "/", parts.query
     else:
@@ -72,7 +72,7 @@ def read_target(environ: Environ) -> str:
 
 
 def is_secure(environ: Environ) -> bool:
-    """Tell whether the client speaks TLS, to us or to a proxy before us."""
+    """Tell whether the client speaks TLS, to us or to a proxy in front of us."""
     if environ.get("wsgi.url_scheme") in ("https", "wss") or environ.get("HTTPS") == "on":
         return True
     return is_forwarded_secure(
@@ -83,9 +83,10 @@ def is_secure(environ: Environ) -> bool:
 
 
 def is_eventsource(environ: Environ) -> bool:
-    """Tell whether a request asks for an event stream: a GET that accepts one by name.
+    """Tell whether a request asks for an event stream: a GET that accepts `text/event-stream`.
 
-    Browsers say just that (WHATWG HTML, 9.2.2); `*/*` is what says everybody else.
+    Browsers send exactly that (WHATWG HTML, 9.2.2); `*/*`, which most other clients send, does
+    not count.
     """
     if environ.get("REQUEST_METHOD") != "GET":
         return False
@@ -103,19 +104,19 @@ def _accepts_event_stream(media_range: str) -> bool:
 def read_last_event_id(environ: Environ) -> str:
     """Return the ID of the last event that a client has seen, or an empty string.
 
-    It is UTF-8 (WHATWG HTML, 9.2.4), which PEP 3333 makes look like Latin-1.
+    It is UTF-8 (WHATWG HTML, 9.2.4), which PEP 3333 decodes as Latin-1.
     """
     value: str = environ.get("HTTP_LAST_EVENT_ID", "")
     return value.encode("latin-1").decode(errors="replace")
 
 
 def read_http_url(environ: Environ) -> str:
-    """Return the `http` or `https` URL that the client has asked for."""
+    """Return the `http` or `https` URL of a request."""
     return read_url(environ).replace("ws", "http", 1)
 
 
 def read_url(environ: Environ) -> str:
-    """Return the `ws` or `wss` URL that the client has connected to."""
+    """Return the `ws` or `wss` URL of a request."""
     scheme = "wss" if is_secure(environ) else "ws"
     host = environ.get("HTTP_HOST")
     if not host:

@@ -1,23 +1,22 @@
-"""Taking the socket of a request from the WSGI server that has accepted it.
+"""Taking the socket of a request from the WSGI server that accepted it.
 
-Where a server keeps it:
+Where a server keeps the socket:
 
     gevent's pywsgi       environ["wsgi.input"] is a buffered reader over it
     gunicorn, any worker  environ["gunicorn.socket"]
     Werkzeug              environ["werkzeug.socket"]
 
-Nothing but frames may follow the handshake, so the server is silenced: what it still
-writes goes nowhere, as if the client had hung up. (It does write: a head for the 101, of
-which only the line in its access log is wanted, or the page that says that the application
-has failed.)
+Only frames may follow the handshake, so the server is silenced: its writes fail as if the
+client had hung up. (It does write: a head for the 101, of which only the line in the access
+log is useful, or an error page if the application fails.)
 
-A gevent socket without TLS is also detached: its descriptor is ours alone, the response
-can end at once, and the server frees its greenlet, its buffers and the environ. Any other
-socket the server would close too early, or it is a part of the TLS connection: there the
-response lasts as long as the connection.
+A gevent socket without TLS is also detached: its descriptor is ours alone, the response ends
+at once, and the server frees its greenlet, its buffers and the environ. With any other socket
+the response lasts as long as the connection: the server would close it too early, or it is
+part of the TLS connection.
 
 Invariants:
-- The attributes of servers that no documentation promises are used here and nowhere else.
+- Undocumented attributes of servers are used here and in `stopping`, nowhere else.
 """
 
 from __future__ import annotations
@@ -34,13 +33,16 @@ import gevent.socket
 from ..errors import UnsupportedServer
 from .request import Environ
 
-# Called with the first bytes of what a silenced server writes.
+# Called with the first bytes that a silenced server writes.
 OnWrite = Callable[[bytes], None]
 
 
 class TakenSocket(NamedTuple):
-    """A socket; the bytes of it that the server had read already; and whether it is ours
-    alone, because the server's socket object was detached from it."""
+    """The socket of a request.
+
+    `early` are the bytes that the server has already read from it; `detached` tells whether
+    the descriptor was detached from the server's socket object, so that it is ours alone.
+    """
 
     socket: Any
     early: bytes
@@ -52,10 +54,10 @@ def take_socket(environ: Environ, on_write: OnWrite) -> TakenSocket:
 
     Args:
         environ: the environ of the request.
-        on_write: called when the server writes to the socket all the same.
+        on_write: called when the server first writes to the socket all the same.
 
     Raises:
-        UnsupportedServer: the socket is where it can't be reached.
+        UnsupportedServer: the server does not expose the socket.
     """
     sock = find_socket(environ)
     if sock is None:
@@ -64,7 +66,7 @@ def take_socket(environ: Environ, on_write: OnWrite) -> TakenSocket:
         early = _drain_gunicorn(environ["wsgi.input"])
     else:
         early = _drain_reader(_reader_of(environ), sock)
-    # Werkzeug looks at the descriptor again when the response has ended.
+    # Werkzeug uses the descriptor once more when the response has ended.
     may_detach = "werkzeug.socket" not in environ
     if may_detach and type(sock) is gevent.socket.socket:
         family, kind, proto = sock.family, sock.type, sock.proto
@@ -77,7 +79,7 @@ def take_socket(environ: Environ, on_write: OnWrite) -> TakenSocket:
 
 
 def find_socket(environ: Environ) -> Any:
-    """Return the socket of a request, which stays its server's, or None."""
+    """Return the socket of a request without taking it, or None."""
     for name in ("gunicorn.socket", "werkzeug.socket"):
         if name in environ:
             return environ[name]
@@ -85,7 +87,7 @@ def find_socket(environ: Environ) -> Any:
 
 
 def _reader_of(environ: Environ) -> Any:
-    # pywsgi wraps its reader, unless it sees that the request asks for an upgrade.
+    # pywsgi wraps its reader, except for requests that ask for an upgrade.
     reader = environ.get("wsgi.input")
     return getattr(reader, "rfile", reader)
 
@@ -100,7 +102,7 @@ def _refuse(environ: Environ) -> NoReturn:
 
 
 def _drain_reader(reader: Any, sock: Any) -> bytes:
-    # With nothing buffered, peek() reads from the socket, and must not wait for it.
+    # If nothing is buffered, peek() reads from the socket: it must not wait.
     sock.settimeout(0.0)
     peek = getattr(reader, "peek", None)
     try:
@@ -122,7 +124,7 @@ _KEPT = (
 
 
 class _LiveSocket:
-    """The methods that a silenced socket had before, for us."""
+    """The methods of a silenced socket as they were before, for us."""
 
     __slots__ = ("__dict__",)
 
@@ -137,9 +139,9 @@ _on_write: WeakKeyDictionary[Any, OnWrite] = WeakKeyDictionary()
 
 
 def _silence(sock: Any, on_write: OnWrite) -> None:
-    """Let all writes to a socket fail, but for those through a `_LiveSocket` made before."""
+    """Make all writes to a socket fail, except those through an earlier `_LiveSocket`."""
     _on_write[sock] = on_write
-    # A socket has no attributes of its own to set, but its class can be changed.
+    # The methods of a socket can't be set on the instance, but its class can be changed.
     sock.__class__ = _silenced_class(type(sock))
 
 
@@ -149,7 +151,7 @@ _silenced_classes: dict[type, type] = {}
 def _silenced_class(cls: type) -> type:
     if cls not in _silenced_classes:
         methods: dict[str, Any] = dict.fromkeys(("send", "sendall", "sendfile", "write"), _swallow)
-        # A server that looks for another request finds that the client has sent its last.
+        # A server that waits for another request sees the end of the client's side.
         methods["recv"] = lambda sock, *args: b""
         methods["recv_into"] = lambda sock, *args: 0
         _silenced_classes[cls] = type(cls.__name__, (cls,), {"__slots__": (), **methods})

@@ -45,7 +45,7 @@ class Party:
         options: dict[str, Any] = {} if context is None else {"ssl_context": context}
         self._server = gevent.server.StreamServer(("127.0.0.1", 0), self._receive, **options)
         self._server.start()
-        self.port: int = self._server.server_port
+        self.port = int(self._server.address[1])
 
     def _receive(self, sock: Any, address: object) -> None:
         heads: list[bytes] = []

@@ -231,11 +231,12 @@ def test_a_client_of_event_streams_sends_no_header_field_with_a_line_break(
     listener: Any, line_break: str
 ) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    for headers in (
+    forged: list[dict[str, Any]] = [
         {"X-Name": f"a{line_break}X-Forged: 1"},
         {"X-Name": f"a{line_break}X-Forged: 1".encode()},
         {f"X-Name{line_break}X-Forged": "1"},
-    ):
+    ]
+    for headers in forged:
         with pytest.raises(ValueError, match=r"(?i)header|break"):
             EventSource.Client(url, headers=headers)
     es = EventSource.Client(f"{url}{line_break}X-Forged: 1")

@@ -16,14 +16,13 @@ from typing import Any
 
 import pytest
 
-from driver.test_hixie import open_driver as open_draft
 from faye_ws.driver import Client, Close, Driver, Message, PreparedMessage, RequestServer
 from faye_ws.driver.rfc6455 import RFC6455
 from faye_ws.extensions import PermessageDeflate
-from support import wire
+from support import draft_drivers, wire
 from support.deflated import deflate, open_deflate
 from support.drafts import DRAFTS
-from support.ends import DEFLATE, ROLES, Role, make_request, open_client, open_server
+from support.extended_drivers import DEFLATE, ROLES, Role, make_request, open_client, open_server
 from support.streams import Cut, bytewise, feed, take
 
 MEBIBYTE = 2**20
@@ -124,7 +123,6 @@ def test_messages_within_the_limit_are_inflated_one_by_one(role: Role) -> None:
     def receive() -> None:
         driver.receive_data(stream)
         for _ in range(62):
-            assert not driver.is_ending
             assert driver.events() == [Message(bytes(MEBIBYTE))]
 
     assert peak_of(receive) < 8 * MEBIBYTE
@@ -279,6 +277,7 @@ def test_window_bits_of_a_server_outside_8_to_15_are_refused(side: str, bits: st
     driver = Client("ws://server.example.com/chat", extensions=[PermessageDeflate()])
     driver.start()
     key = driver.request.headers.get("Sec-WebSocket-Key")
+    assert key is not None
     answer = f"Sec-WebSocket-Extensions: {DEFLATE}; {side}_max_window_bits={bits}"
     driver.receive_data(wire.response(key, answer.encode()) + wire.frame(0xC1, b"\xf2\x48"))
     (close,) = take(driver)
@@ -305,7 +304,7 @@ def test_window_bits_of_a_client_outside_8_to_15_are_not_agreed_to(side: str, bi
 @pytest.mark.parametrize("kind", [0x80, 0x81, 0xFE])
 def test_a_length_without_an_end_is_refused_in_the_drafts(version: str, kind: int) -> None:
     """CVE-2026-54466, CVE-2026-54463: its digits were added up for as long as they came."""
-    driver = open_draft(version)
+    driver = draft_drivers.open_driver(version)
     blocks = blocks_of(lambda: driver.receive_data(bytes((kind,)) + b"\xff" * MEBIBYTE))
     assert blocks < 200
     _assert_refused(driver, 1002)
@@ -317,7 +316,7 @@ def test_a_length_beyond_the_limit_is_refused_in_the_drafts(
     version: str, cut: Cut, length: bytes
 ) -> None:
     """CVE-2026-54466, CVE-2026-54463: what it announces is neither awaited nor skipped."""
-    driver = open_draft(version, max_length=1000)
+    driver = draft_drivers.open_driver(version, max_length=1000)
     for piece in cut(b"\x00ok\xff\x80" + length):
         driver.receive_data(piece)
     _assert_refused(driver, 1009, [Message("ok")])
@@ -326,7 +325,7 @@ def test_a_length_beyond_the_limit_is_refused_in_the_drafts(
 @pytest.mark.parametrize("version", DRAFTS)
 def test_a_text_without_an_end_is_refused_in_the_drafts(version: str) -> None:
     """CVE-2026-54466."""
-    driver = open_draft(version, max_length=1000)
+    driver = draft_drivers.open_driver(version, max_length=1000)
     driver.receive_data(b"\x00" + b"x" * 1001)
     _assert_refused(driver, 1009)
 

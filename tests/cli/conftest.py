@@ -45,7 +45,7 @@ def app(environ, start_response):
         if path == "/later":
             gevent.sleep(0.2)
         if event.data == "lose":
-            ws._drop()
+            ws._inbox.endpoint.drop()
         ws.send(event.data)
 
     return ws(environ, start_response)

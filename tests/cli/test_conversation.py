@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cli.test_pipe import COMMAND, run
+from support.command_line import COMMAND, run
 from support.hostile import Script, read_to_end, reset, serve
 from support.wire import CLOSE, WHOLE_TEXT, close_payload, frame
 

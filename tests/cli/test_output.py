@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tty
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def run(*arguments: str, terminals: str = "", **env: str) -> tuple[int, str, str
         terminals: which of the standard streams are a terminal, each one of its own.
     """
     masters: dict[str, int] = {}
-    streams: dict[str, int] = dict.fromkeys(STREAMS, subprocess.PIPE)
+    streams: dict[str, Any] = dict.fromkeys(STREAMS, subprocess.PIPE)
     for name in terminals.split():
         masters[name], streams[name] = pty.openpty()
         tty.setraw(streams[name])

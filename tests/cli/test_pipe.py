@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from typing import Any
 
 import gevent
 import pytest
 
 from support.certificates import Certificates
+from support.command_line import COMMAND, run
 from support.redirecting import context_of, redirecting, serve
-
-COMMAND = [sys.executable, "-W", "error", "-m", "faye_ws"]
-
-
-def run(*arguments: str, input: str | bytes = "", **env: str) -> tuple[int, str, str]:
-    """Return the exit status, the output and the errors of a run."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        input=input.encode() if isinstance(input, str) else input,
-        capture_output=True,
-        timeout=50,
-        env={**os.environ, **env},
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def test_each_line_is_a_message_and_each_message_a_line(url: str) -> None:

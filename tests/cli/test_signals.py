@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.test_pipe import COMMAND
-from cli.test_terminal import Screen
+from support.command_line import COMMAND
 from support.hostile import read_to_end, serve
+from support.screens import Screen
 from support.wire import WHOLE_TEXT, frame
 
 
@@ -90,7 +90,7 @@ def test_the_terminal_is_given_back_at_the_second_signal(tmp_path: Path) -> None
         screen.wait_for(">")
         while screen.process.poll() is None:
             screen.process.send_signal(signal.SIGTERM)
-            screen._read(0.2)
+            screen.read(0.2)
         assert screen.end() == 128 + signal.SIGTERM
         assert screen.modes() == before
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.test_pipe import COMMAND, run
 from support import programs
+from support.command_line import COMMAND, run
 
 SERVER = """
 import gevent

@@ -2,104 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import select
 import shlex
 import signal
 import socket
-import struct
-import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import pytest
 
 from support.hostile import serve
+from support.screens import DEADLINE, Screen, plain
 from support.wire import WHOLE_TEXT, frame
 
 pytest.importorskip("prompt_toolkit")
-
-COMMAND = [sys.executable, "-m", "faye_ws"]
-DEADLINE = 20.0
-WIDTH = 60
-
-
-class Screen:
-    """The program on a terminal, and a terminal that is good enough to read what it shows."""
-
-    def __init__(
-        self, *arguments: str, state: Path, command: list[str] = COMMAND, **env: str
-    ) -> None:
-        self._terminal, program = pty.openpty()
-        fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
-        self.process = subprocess.Popen(
-            [*command, *arguments],
-            stdin=program,
-            stdout=program,
-            stderr=program,
-            start_new_session=True,
-            env={**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(state), **env},
-        )
-        os.close(program)
-        self.seen = ""
-
-    def type(self, text: str) -> None:
-        os.write(self._terminal, text.encode())
-
-    def modes(self) -> list[object]:
-        return termios.tcgetattr(self._terminal)
-
-    def wait_for(self, pattern: str) -> None:
-        """Read until the plain text of what is shown has a match."""
-        deadline = time.monotonic() + DEADLINE
-        while not re.search(pattern, plain(self.seen)):
-            assert time.monotonic() < deadline, f"no {pattern!r} in {self.seen!r}"
-            if not self._read(0.1) and self.process.poll() is not None:
-                assert re.search(pattern, plain(self.seen)), f"no {pattern!r} in {self.seen!r}"
-
-    def _read(self, timeout: float) -> bool:
-        if not select.select([self._terminal], [], [], timeout)[0]:
-            return False
-        try:
-            data = os.read(self._terminal, 65536)
-        except OSError:
-            return False
-        # Who draws asks where the cursor is.
-        if b"\x1b[6n" in data:
-            os.write(self._terminal, b"\x1b[1;1R")
-        self.seen += data.decode(errors="replace")
-        return bool(data)
-
-    def end(self) -> int:
-        deadline = time.monotonic() + DEADLINE
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"it goes on: {self.seen!r}"
-            self._read(0.1)
-        while self._read(0.1):
-            """What it said last."""
-        return self.process.returncode
-
-    def __enter__(self) -> Screen:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
-    ) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._terminal)
-
-
-def plain(text: str) -> str:
-    """Return a text without what moves the cursor or sets colours."""
-    return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>])", "", text)
 
 
 @pytest.fixture
@@ -126,7 +45,7 @@ def test_what_comes_does_not_garble_the_line_that_is_typed(url: str, tmp_path: P
         # The line is taken away, what has come is shown, and the whole line is drawn again.
         while not re.search(r"< tick\s+> half a line", plain(screen.seen[shown:])):
             screen.wait_for(r"half a line")
-            assert screen._read(DEADLINE)
+            assert screen.read(DEADLINE)
         screen.type("\x03")
         assert screen.end() == 0
 
@@ -169,7 +88,7 @@ def test_the_terminal_is_given_back_as_it_was(url: str, tmp_path: Path) -> None:
     ],
 )
 def test_colours_can_be_chosen(
-    url: str, tmp_path: Path, arguments: list[str], env: dict[str, str], colored: bool
+    url: str, tmp_path: Path, arguments: list[str], env: dict[str, Any], colored: bool
 ) -> None:
     with Screen(*arguments, url, state=tmp_path, **env) as screen:
         screen.wait_for(">")

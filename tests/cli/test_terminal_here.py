@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +54,14 @@ class Outputs:
 
 
 @pytest.fixture
-def outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Outputs]:
+def outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Outputs:
     outputs = Outputs()
     monkeypatch.setattr(terminal, "standard_output", lambda: outputs.output)
     monkeypatch.setattr(terminal, "standard_error", lambda: outputs.errors)
     monkeypatch.setattr(terminal, "Prompt", Typed)
     monkeypatch.setattr(terminal, "IS_INSTALLED", True)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    yield outputs
+    return outputs
 
 
 def test_messages_notes_and_errors_look_different(outputs: Outputs) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket as plain_socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -17,7 +19,15 @@ from gevent import socket
 from gevent.pywsgi import WSGIServer
 
 from faye_ws import Client, ConnectionFailed, HandshakeError, ReadyState, WebSocket
-from faye_ws.connecting.connector import shake_hands
+from faye_ws.connecting.connector import (
+    connect_tcp,
+    connect_unix,
+    find_address,
+    open_tunnel,
+    shake_hands,
+    start_tls,
+)
+from faye_ws.connecting.tls import TLSSettings
 from support.certificates import Certificates
 
 DEADLINE = 15.0
@@ -116,7 +126,7 @@ class Insatiable:
 
 def test_bytes_without_an_end_hold_up_no_timeout() -> None:
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
-        shake_hands(Endless(), Insatiable())
+        shake_hands(Endless(), Insatiable())  # type: ignore[arg-type]
 
 
 def test_interim_responses_without_an_end_are_given_up_in_time() -> None:
@@ -192,6 +202,194 @@ def test_a_request_that_the_socket_does_not_take_at_once_is_sent_when_it_can() -
     assert received[0][len(sent) :].startswith(b"GET / HTTP/1.1\r\n")
 
 
+# TCP and UNIX sockets
+
+
+def descriptors() -> set[str]:
+    """Return what the process has open, which the hub has a part in."""
+    gevent.get_hub()
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def listener() -> Iterator[plain_socket.socket]:
+    """A socket that listens, and of which nobody accepts anything."""
+    with plain_socket.create_server(("127.0.0.1", 0), backlog=0) as sock:
+        yield sock
+
+
+def test_it_connects_from_where_the_application_wants(listener: plain_socket.socket) -> None:
+    host, port = listener.getsockname()
+    with closing(connect_tcp(host, port, ("127.0.0.2", 0))) as sock:
+        assert sock.gettimeout() == 0.0
+        assert sock.getsockname()[0] == "127.0.0.2"
+        accepted, address = listener.accept()
+        accepted.close()
+        assert address == sock.getsockname()
+
+
+def test_a_host_that_refuses_is_an_error(listener: plain_socket.socket) -> None:
+    host, port = listener.getsockname()
+    listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        connect_tcp(host, port, None)
+
+
+def test_of_several_addresses_the_last_failure_is_told(
+    monkeypatch: pytest.MonkeyPatch, listener: plain_socket.socket
+) -> None:
+    infos = [
+        (plain_socket.AF_INET, plain_socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        # Port 0 is nobody's, and the other one is in use.
+        for port in (0, listener.getsockname()[1])
+    ]
+    monkeypatch.setattr(gevent.socket, "getaddrinfo", lambda *args: infos)
+    with pytest.raises(OSError, match="in use"):
+        connect_tcp("two.example", 80, listener.getsockname())
+    monkeypatch.setattr(gevent.socket, "getaddrinfo", lambda *args: [])
+    with pytest.raises(OSError, match="it has no address"):
+        connect_tcp("none.example", 80, None)
+
+
+def test_a_connection_that_is_given_up_leaves_no_socket(listener: plain_socket.socket) -> None:
+    host, port = listener.getsockname()
+    before = descriptors()
+    with ExitStack() as stack:
+        # As many as the kernel takes for nobody; then it answers no more.
+        for _ in range(20):
+            waiting = stack.enter_context(plain_socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        held = descriptors()
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.1):
+            connect_tcp(host, port, None)
+        assert descriptors() <= held
+    assert descriptors() <= before
+
+
+def test_it_connects_to_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    before = descriptors()
+    with pytest.raises(FileNotFoundError):
+        connect_unix(path)
+    assert descriptors() <= before
+    with plain_socket.socket(plain_socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        with closing(connect_unix(path)) as sock:
+            accepted, _ = listener.accept()
+            with accepted:
+                assert sock.gettimeout() == 0.0
+                assert sock.send(b"hello") == 5
+                assert accepted.recv(100) == b"hello"
+
+
+def test_an_address_of_a_host_is_of_ipv4_if_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    infos = [
+        (plain_socket.AF_INET6, plain_socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
+        (plain_socket.AF_INET, plain_socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+        (plain_socket.AF_INET, plain_socket.SOCK_STREAM, 6, "", ("127.0.0.2", 0)),
+    ]
+    monkeypatch.setattr(gevent.socket, "getaddrinfo", lambda *args: infos)
+    assert find_address("both.example") == "127.0.0.1"
+    del infos[1:]
+    assert find_address("six.example") == "::1"
+
+
+# Peers that read late
+
+BUFFER = 2**13
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Any, Any]]:
+    """Our socket, which takes little at once and does not wait, and the peer's."""
+    ours, theirs = plain_socket.socketpair()
+    ours.setsockopt(plain_socket.SOL_SOCKET, plain_socket.SO_SNDBUF, BUFFER)
+    ours.setblocking(False)
+    theirs.settimeout(DEADLINE)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def receive_exactly(sock: Any, length: int) -> bytes:
+    """Return so many bytes that come."""
+    data = b""
+    while len(data) < length and (piece := sock.recv(length - len(data))):
+        data += piece
+    return data
+
+
+def fill(sock: Any) -> int:
+    """Send until the socket takes no more, and return how much that was."""
+    filled = 0
+    with suppress(BlockingIOError):
+        while True:
+            filled += sock.send(b"x" * BUFFER)
+    return filled
+
+
+class Asking:
+    """A tunnel that asks with so many bytes, and is open when it has an answer."""
+
+    def __init__(self, length: int) -> None:
+        self._outgoing = bytes(length)
+        self.is_open = False
+
+    def data_to_send(self) -> bytes:
+        """Return all of it, once."""
+        data, self._outgoing = self._outgoing, b""
+        return data
+
+    def receive_data(self, data: bytes) -> None:
+        """Take the answer."""
+        assert data == b"yes"
+        self.is_open = True
+
+
+def serve_tls(
+    certificates: Certificates, sock: Any, filled: int, length: int
+) -> tuple[threading.Thread, list[bytes]]:
+    """Be the peer in a thread: take what is in the way, shake hands, and answer a request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.cert, certificates.key)
+    received: list[bytes] = []
+
+    def converse() -> None:
+        receive_exactly(sock, filled)
+        with context.wrap_socket(sock.dup(), server_side=True) as tls:
+            received.append(receive_exactly(tls, length))
+            tls.sendall(b"yes")
+
+    thread = threading.Thread(target=converse)
+    return thread, received
+
+
+def test_over_tls_all_is_sent_and_heard_though_the_socket_takes_little(
+    certificates: Certificates, pair: tuple[Any, Any]
+) -> None:
+    ours, theirs = pair
+    length = 2**20
+    thread, received = serve_tls(certificates, theirs, fill(ours), length)
+    settings = TLSSettings({"ca": certificates.ca}, None)
+
+    asking: Any = Asking(length)
+
+    def go() -> None:
+        # The dot is not part of the name.
+        tls = start_tls(ours, settings, "localhost.")
+        open_tunnel(tls, asking)
+
+    # It waits first: nothing of its hello goes.
+    client = gevent.spawn(go)
+    gevent.sleep(0)
+    thread.start()
+    client.get(timeout=DEADLINE)
+    thread.join(DEADLINE)
+    assert received == [bytes(length)]
+
+
 # Names
 
 
@@ -200,7 +398,7 @@ def busy_pool() -> Iterator[None]:
     """Keep all threads in which names are looked up busy, as a resolver does that hangs."""
     pool = gevent.get_hub().threadpool
     released = threading.Event()
-    jobs = [pool.spawn(released.wait, DEADLINE) for _ in range(pool.maxsize)]
+    jobs: list[Any] = [pool.spawn(released.wait, DEADLINE) for _ in range(pool.maxsize)]
     try:
         yield
     finally:
@@ -218,7 +416,7 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
 def port() -> Iterator[int]:
     server = WSGIServer(("127.0.0.1", 0), echo, log=None, error_log=None)
     server.start()
-    yield server.server_port
+    yield int(server.address[1])
     server.stop()
 
 

@@ -6,6 +6,7 @@ import datetime
 import socket as plain_socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import gevent
 import pytest
 import trustme
 from gevent import socket
+from gevent.pywsgi import WSGIServer
+from gevent.server import StreamServer
 
 from faye_ws import Client, ConnectionFailed, HandshakeError, InvalidStatus
 from support import programs
@@ -75,6 +78,23 @@ def test_redirects_are_not_followed_by_default(port: int) -> None:
     assert error.status == 302
 
 
+@pytest.mark.parametrize("status", [302, 403])
+def test_to_a_server_that_refuses_there_is_one_connection(status: int) -> None:
+    visits: list[object] = []
+
+    def converse(sock: Any, address: object) -> None:
+        visits.append(address)
+        sock.recv(2**12)
+        sock.sendall(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
+
+    server = StreamServer(("127.0.0.1", 0), converse)
+    server.start()
+    error = refusal(f"ws://127.0.0.1:{server.server_port}/", connect_timeout=0.5)
+    server.stop(timeout=0)
+    assert isinstance(error, InvalidStatus)
+    assert len(visits) == 1
+
+
 def test_too_many_redirects_end_with_the_last_of_them(port: int) -> None:
     url = f"ws://127.0.0.1:{port}/307//308//there"
     assert visit(url, max_redirects=2)[1] == "/there"
@@ -118,6 +138,57 @@ def test_a_redirect_never_leads_from_wss_to_ws(
 def test_a_redirect_that_leads_nowhere_is_an_error_that_says_so(port: int, location: str) -> None:
     error = refusal(f"ws://127.0.0.1:{port}/302/{location}", max_redirects=1)
     assert "redirect" in str(error)
+
+
+def test_a_redirect_to_several_places_is_not_followed() -> None:
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        headers = [("Location", "/a"), ("Location", "/a"), ("Content-Length", "0")]
+        start_response("302 Found", headers)
+        return [b""]
+
+    for port in serve(application):
+        error = refusal(f"ws://127.0.0.1:{port}/", max_redirects=1)
+        assert str(error) == "a redirect to several places"
+
+
+def test_a_redirect_may_bring_credentials_of_its_own(port: int) -> None:
+    for target in ("v:q@127.0.0.1", "v:q@localhost"):
+        url = f"ws://u:p@127.0.0.1:{port}/302/http://{target}:{port}/there"
+        assert visit(url, max_redirects=1)[1] == "/there Basic djpx"
+
+
+def test_who_asks_and_in_which_language_every_server_is_told(port: int, other_port: int) -> None:
+    told: list[dict[str, Any]] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        told.append(environ)
+        return redirecting(environ, start_response)
+
+    headers = {"User-Agent": "mine", "Accept-Language": "fr", "Origin": "null", "X-Token": "t"}
+    for there in serve(application):
+        url = f"ws://127.0.0.1:{port}/302/http://localhost:{there}/401"
+        refusal(url, max_redirects=1, headers=headers)
+    (environ,) = told
+    names = ("HTTP_USER_AGENT", "HTTP_ACCEPT_LANGUAGE", "HTTP_ORIGIN", "HTTP_X_TOKEN")
+    assert [environ.get(name) for name in names] == ["mine", "fr", "null", None]
+
+
+def test_a_context_that_may_hold_a_certificate_is_for_its_origin_only(
+    port: int, secure_port: int, certificates: Certificates
+) -> None:
+    here, there = f"localhost:{secure_port}", f"127.0.0.1:{secure_port}"
+    options: dict[str, Any] = {"max_redirects": 2, "tls": certificates.trusted}
+    assert visit(f"wss://{here}/302//there", **options)[1] == "/there"
+    for start in (f"wss://{here}", f"ws://127.0.0.1:{port}/302/http://localhost:{port}"):
+        error = refusal(f"{start}/302/https://{there}/there", **options)
+        assert "with an SSLContext" in str(error)
+        assert f"wss://{there}/there" in str(error)
+    # Where there is no TLS it is shown to nobody.
+    url = f"ws://127.0.0.1:{port}/302/http://localhost:{port}/there"
+    assert visit(url, **options)[1] == "/there"
+    # What is only whom to trust goes along.
+    options["tls"] = {"ca": certificates.ca, "server_hostname": "localhost"}
+    assert visit(f"wss://{here}/302/https://{there}/there", **options)[1] == "/there"
 
 
 @pytest.mark.parametrize("value", [-1, True, 1.5, "1"])
@@ -250,6 +321,111 @@ def test_a_wrong_option_is_an_error_at_once(
 ) -> None:
     with pytest.raises(error):
         Client("wss://localhost/", **options)
+
+
+# Sockets of the application's
+
+
+def test_a_path_is_that_of_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        server = WSGIServer(listener, redirecting, log=None, error_log=None, environ={})
+        server.start()
+        for net in (path, str(path)):
+            assert visit("ws://example.com/there", net=net)[1] == "/there"
+        server.stop()
+
+
+def test_a_path_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+    error = refusal("ws://example.com/", net=tmp_path / "socket")
+    assert isinstance(error, ConnectionFailed)
+    assert isinstance(error.__cause__, FileNotFoundError)
+
+
+def test_a_socket_that_is_connected_is_used(port: int) -> None:
+    with plain_socket.create_connection(("127.0.0.1", port)) as net:
+        assert visit("ws://example.com/there", net=net)[1] == "/there"
+
+
+# Proxies
+
+
+def pass_on(source: Any, target: Any) -> None:
+    """Pass on what comes, and its end."""
+    with suppress(OSError):
+        while data := source.recv(2**16):
+            target.sendall(data)
+        target.shutdown(plain_socket.SHUT_WR)
+
+
+@contextmanager
+def tunnelling(**options: Any) -> Iterator[tuple[int, list[bytes]]]:
+    """A proxy that opens tunnels: its port, and the heads of its requests."""
+    heads: list[bytes] = []
+
+    def converse(sock: Any, address: object) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += sock.recv(1)
+        heads.append(head)
+        host, _, port = head.split()[1].decode().rpartition(":")
+        with socket.create_connection((host.strip("[]"), int(port))) as there:
+            sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            gevent.joinall([gevent.spawn(pass_on, sock, there), gevent.spawn(pass_on, there, sock)])
+
+    server = StreamServer(("127.0.0.1", 0), converse, **options)
+    server.start()
+    try:
+        yield int(server.server_port or 0), heads
+    finally:
+        server.stop(timeout=0)
+
+
+def test_it_goes_through_a_proxy_that_is_asked_for_a_tunnel(
+    port: int, secure_port: int, certificates: Certificates
+) -> None:
+    with tunnelling() as (proxy_port, heads):
+        proxy = {"origin": f"http://u:p@127.0.0.1:{proxy_port}", "headers": {"X": "y"}}
+        assert visit(f"ws://127.0.0.1:{port}/there", proxy=proxy)[1] == "/there"
+        url = f"wss://localhost:{secure_port}/there"
+        assert visit(url, proxy=proxy, ca=certificates.ca)[1] == "/there"
+    for head, host in zip(heads, (f"127.0.0.1:{port}", f"localhost:{secure_port}"), strict=True):
+        # The proxy's credentials are for the proxy, and nothing of the request is.
+        assert head.decode() == (
+            f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n"
+            "Proxy-Authorization: Basic dTpw\r\nX: y\r\n\r\n"
+        )
+
+
+def test_it_goes_through_a_proxy_that_speaks_tls(
+    port: int, secure_port: int, certificates: Certificates
+) -> None:
+    context = context_of(certificates.cert, certificates.key)
+    with tunnelling(ssl_context=context) as (proxy_port, heads):
+        origin = f"https://localhost:{proxy_port}"
+        proxy = {"origin": origin, "tls": {"ca": certificates.ca}}
+        assert visit(f"ws://127.0.0.1:{port}/there", proxy=proxy)[1] == "/there"
+        url = f"wss://localhost:{secure_port}/there"
+        assert visit(url, proxy=proxy, ca=certificates.ca)[1] == "/there"
+        # Whom the server is trusted by says nothing of the proxy.
+        assert "certificate verify failed" in str(refusal(url, proxy=origin, ca=certificates.ca))
+    assert len(heads) == 2
+
+
+def test_each_place_on_the_way_may_have_another_proxy(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tunnelling() as (proxy_port, heads):
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy_port}")
+        monkeypatch.setenv("no_proxy", "localhost")
+        url = f"ws://127.0.0.1:{port}/302/http://localhost:{port}/there"
+        assert visit(url, max_redirects=1)[1] == "/there"
+        assert len(heads) == 1
+        url = f"ws://localhost:{port}/302/http://127.0.0.1:{port}/there"
+        assert visit(url, max_redirects=1)[1] == "/there"
+        assert len(heads) == 2
 
 
 # SOCKS

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
+from typing import Any
+
 import pytest
 
-from faye_ws.connecting.proxies import choose_proxy
+from faye_ws.connecting.proxies import Proxy, choose_proxy
 from faye_ws.driver.uri import parse_url
 
 
@@ -122,6 +125,7 @@ def test_no_proxy_names_what_is_reached_without(
         ("http://h", "http", 80),
         ("https://h", "https", 443),
         ("socks5://h", "socks5", 1080),
+        ("socks5h://h", "socks5h", 1080),
         ("socks5h://h:81", "socks5h", 81),
     ],
 )
@@ -139,3 +143,84 @@ def test_a_proxy_has_the_port_of_its_scheme(url: str, scheme: str, port: int) ->
 def test_what_can_be_no_proxy_is_an_error_at_once(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         choose_proxy(url, parse_url("ws://x/"))
+
+
+def chosen(option: Any) -> Proxy:
+    """Return the proxy that an option names."""
+    proxy = choose_proxy(option, parse_url("ws://x/"))
+    assert proxy is not None
+    return proxy
+
+
+def test_a_proxy_may_come_with_headers_and_trust_of_its_own() -> None:
+    context = ssl.create_default_context()
+    proxy = chosen({"origin": "https://h:8443", "headers": {"X": "y"}, "tls": context})
+    assert (proxy.scheme, proxy.host, proxy.port) == ("https", "h", 8443)
+    assert list(proxy.headers) == [("X", "y")]
+    assert proxy.tls is not None
+    assert proxy.tls.context is context
+    assert list(chosen({"origin": "http://h"}).headers) == []
+    assert list(chosen({"origin": "http://h", "headers": None}).headers) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        (1, "False, a URL, or a mapping"),
+        (True, "False, a URL, or a mapping"),
+        ({}, "False, a URL, or a mapping"),
+        ({"headers": {}}, "False, a URL, or a mapping"),
+        (["origin"], "False, a URL, or a mapping"),
+        ({"origin": "http://h", "y": 1, "x": 2}, "unknown options of proxy: x, y"),
+    ],
+)
+def test_what_is_no_option_is_a_type_error(option: Any, sentence: str) -> None:
+    with pytest.raises(TypeError, match=sentence):
+        chosen(option)
+
+
+@pytest.mark.parametrize("url", ["ftp://h", "http://", "ws://h", "http://user@", "socks4://h"])
+def test_a_url_of_no_proxy_is_refused_without_its_credentials(url: str) -> None:
+    with pytest.raises(ValueError, match="not the URL of a proxy"):
+        chosen(url)
+    with pytest.raises(ValueError, match="not the URL of a proxy") as caught:
+        chosen("ftp://user:secret@h")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", [{"headers": {"X": "y"}}, {"tls": {}}])
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_a_socks_proxy_has_no_headers_and_no_tls(scheme: str, option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no headers and no TLS"):
+        chosen({"origin": f"{scheme}://h", **option})
+    assert chosen({"origin": f"{scheme}://h", "headers": {}}).is_socks
+
+
+@pytest.mark.parametrize(
+    ("user", "username", "password", "authorization"),
+    [
+        ("", None, None, None),
+        ("u:p@", "u", "p", "Basic dTpw"),
+        ("u@", "u", None, "Basic dTo="),
+        ("u:@", "u", "", "Basic dTo="),
+        ("%C3%BC:p%40ss%3A@", "\u00fc", "p@ss:", "Basic w7w6cEBzczo="),
+    ],
+)
+def test_the_credentials_of_a_proxy_are_decoded(
+    user: str, username: str | None, password: str | None, authorization: str | None
+) -> None:
+    for scheme in ("http", "https", "socks5"):
+        proxy = chosen(f"{scheme}://{user}h")
+        assert (proxy.username, proxy.password) == (username, password)
+        assert proxy.authorization == authorization
+        assert proxy.is_socks == (scheme == "socks5")
+
+
+def test_a_name_for_http_may_be_longer_than_one_for_socks() -> None:
+    name = "u" * 256
+    assert chosen(f"http://{name}@h").username == name
+    with pytest.raises(ValueError, match="255 bytes"):
+        chosen(f"socks5h://{name}@h")
+    # RFC 1929, 2: a name has "1 to 255" bytes.
+    with pytest.raises(ValueError, match="255 bytes"):
+        chosen("socks5h://:p@h")

@@ -77,7 +77,7 @@ def test_credentials_are_kept_from_a_proxy_that_does_not_ask(cut: Cut) -> None:
 
 
 def test_a_password_may_be_empty_and_both_may_have_255_bytes() -> None:
-    for name, password in (("u", None), ("u", ""), ("x" * 255, "\u00e9" * 127)):
+    for name, password in (("u", None), ("u", ""), ("x" * 255, "\u00e9" * 127 + "x")):
         tunnel = SocksTunnel("h", 80, name, password)
         said = talk(tunnel, [b"\x05\x02"], lambda data: [data])
         word = (password or "").encode()
@@ -125,3 +125,25 @@ def test_a_method_that_needs_credentials_is_not_offered_without_them() -> None:
     tunnel = SocksTunnel("h", 80)
     with pytest.raises(HandshakeError, match="was not offered: 2"):
         talk(tunnel, [b"\x05\x02"], lambda data: [data])
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        # RFC 1928, 6.
+        (1, "general failure"),
+        (2, "not allowed by its rules"),
+        (3, "network unreachable"),
+        (4, "host unreachable"),
+        (5, "connection refused"),
+        (6, "TTL expired"),
+        (7, "it knows no CONNECT"),
+        (8, "it knows no such addresses"),
+        (9, "reply 9"),
+        (255, "reply 255"),
+    ],
+)
+def test_why_a_proxy_has_not_connected_is_told(reply: int, reason: str) -> None:
+    with pytest.raises(ConnectionFailed) as caught:
+        talk(SocksTunnel("::1", 80), [b"\x05\0", bytes((5, reply))], lambda data: [data])
+    assert str(caught.value) == f"the proxy can't connect to [::1]:80: {reason}"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
 import trustme
+from cryptography import x509
 
-from faye_ws.connecting.tls import TLSSocket
-from faye_ws.runtime.transport import TLSTransport
+from faye_ws.connecting.tls import TLSSettings, TLSSocket
+from faye_ws.runtime.tls_transport import TLSTransport
 from support import key_updates
+from support.certificates import Certificates
 from support.serving import wait_for
 
 # So little that answers soon wait.
@@ -145,6 +150,260 @@ class Flood:
         self.transport.abort()
         self.tls.close()
         self.peer.close()
+
+
+# What is trusted and shown
+
+
+class Ends:
+    """A client's end and a server's, on one connection.
+
+    Args:
+        settings: the client's.
+        certificates: the server's.
+        asks: whether the server wants a certificate of the client.
+    """
+
+    def __init__(
+        self, settings: TLSSettings, certificates: Certificates, asks: bool = False
+    ) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates.cert, certificates.key)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        # So that the last word of the handshake is the server's.
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        if asks:
+            context.load_verify_locations(certificates.ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        ours, theirs = socket.socketpair()
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+        name = settings.server_hostname or "localhost"
+        self.client = TLSSocket(ours, settings.context, name)
+        self.server = context.wrap_socket(theirs, server_side=True, do_handshake_on_connect=False)
+
+    def shake_hands(self) -> None:
+        complete(self.client.do_handshake, self.server.do_handshake)
+
+    def close(self) -> None:
+        self.client.close()
+        self.server.close()
+
+
+def shown(settings: TLSSettings, certificates: Certificates) -> Any:
+    """Shake hands; return the certificate that the client has shown to a server that asks."""
+    with closing(Ends(settings, certificates, asks=True)) as ends:
+        ends.shake_hands()
+        return ends.server.getpeercert()
+
+
+@pytest.fixture
+def mine(certificates: Certificates, tmp_path: Path) -> dict[str, str]:
+    """A client's own certificate and key."""
+    issued = certificates.authority.issue_cert("me@example.com")
+    cert, key = str(tmp_path / "cert"), str(tmp_path / "key")
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    return {"cert": cert, "key": key}
+
+
+def test_by_default_a_server_must_have_a_name_that_the_system_trusts(
+    certificates: Certificates,
+) -> None:
+    for settings in (TLSSettings(None, None), TLSSettings({}, None)):
+        assert settings.context.verify_mode is ssl.CERT_REQUIRED
+        assert settings.context.check_hostname
+        assert settings.server_hostname is None
+        with pytest.raises(ssl.SSLCertVerificationError, match="verify failed"):
+            shown(settings, certificates)
+
+
+def test_what_the_system_trusts_is_read_once() -> None:
+    context = TLSSettings(None, None).context
+    assert TLSSettings({"server_hostname": "h"}, None).context is context
+    assert TLSSettings(None, None).without_certificate().context is context
+    assert TLSSettings({"verify": True}, None).context is not context
+
+
+def test_an_authority_may_be_a_file_and_is_trusted_alone(certificates: Certificates) -> None:
+    for settings in (
+        TLSSettings({"ca": certificates.ca}, None),
+        TLSSettings(None, certificates.ca),
+        TLSSettings({"ca": certificates.ca}, certificates.ca),
+        TLSSettings({"ca": Path(certificates.ca)}, None),
+    ):
+        assert shown(settings, certificates) is None
+        assert len(settings.context.get_ca_certs()) == 1
+
+
+def test_authorities_may_be_a_folder(certificates: Certificates, tmp_path: Path) -> None:
+    pem = Path(certificates.ca).read_bytes()
+    # OpenSSL finds a certificate there by a hash of its subject in lower case.
+    subject = x509.load_pem_x509_certificate(pem).subject
+    lower = [x509.NameAttribute(one.oid, str(one.value).lower()) for one in subject]
+    digest = hashlib.sha1(x509.Name(lower).public_bytes()[2:]).digest()
+    settings = TLSSettings({"ca": str(tmp_path)}, None)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shown(settings, certificates)
+    (tmp_path / f"{int.from_bytes(digest[:4], 'little'):08x}.0").write_bytes(pem)
+    assert shown(TLSSettings({"ca": str(tmp_path)}, None), certificates) is None
+
+
+def test_a_name_other_than_that_of_the_certificate_is_refused(certificates: Certificates) -> None:
+    settings = TLSSettings({"ca": certificates.ca, "server_hostname": "example.com"}, None)
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for 'example\.com'"):
+        shown(settings, certificates)
+
+
+def test_without_verifying_anybody_is_trusted(certificates: Certificates) -> None:
+    assert shown(TLSSettings({"verify": False}, None), certificates) is None
+    for value in (True, None):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shown(TLSSettings({"verify": value}, None), certificates)
+
+
+def test_a_certificate_of_our_own_is_shown_to_whoever_asks(
+    certificates: Certificates, mine: dict[str, str]
+) -> None:
+    certificate = shown(TLSSettings({"ca": certificates.ca, **mine}, None), certificates)
+    assert certificate["subjectAltName"] == (("email", "me@example.com"),)
+    # The key may be in the same file.
+    both = Path(mine["cert"])
+    both.write_bytes(Path(mine["key"]).read_bytes() + both.read_bytes())
+    settings = TLSSettings({"ca": certificates.ca, "cert": str(both)}, None)
+    assert shown(settings, certificates) == certificate
+
+
+def test_a_context_of_the_application_is_used_as_it_is(certificates: Certificates) -> None:
+    settings = TLSSettings(certificates.trusted, None)
+    assert settings.context is certificates.trusted
+    assert settings.server_hostname is None
+    assert shown(settings, certificates) is None
+
+
+@pytest.mark.parametrize("authority", ["a file", "the context"])
+def test_http_is_asked_for_where_the_context_is_ours(
+    certificates: Certificates, authority: str
+) -> None:
+    given = certificates.trusted if authority == "the context" else {"ca": certificates.ca}
+    with closing(Ends(TLSSettings(given, None), certificates)) as ends:
+        ends.shake_hands()
+        wanted = None if authority == "the context" else "http/1.1"
+        assert ends.server.selected_alpn_protocol() == wanted
+
+
+@pytest.mark.parametrize(
+    ("tls", "ca", "error", "sentence"),
+    [
+        ({"y": 1, "x": 2, "ca": "a"}, None, TypeError, "unknown options of tls: x, y"),
+        ({"ca": "a"}, "b", ValueError, "two different ca"),
+        ({"key": "a"}, None, ValueError, "a key without a cert"),
+        (ssl.create_default_context(), "a", ValueError, "belongs into the SSLContext"),
+        ({"ca": "/no/such/file"}, None, FileNotFoundError, "No such file"),
+        ({"cert": "/no/such/file"}, None, FileNotFoundError, "No such file"),
+    ],
+)
+def test_what_can_not_be_is_an_error_at_once(
+    tls: Any, ca: str | None, error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        TLSSettings(tls, ca)
+
+
+def test_for_others_is_whom_to_trust_and_nothing_of_our_own(
+    certificates: Certificates, mine: dict[str, str]
+) -> None:
+    options = {"ca": certificates.ca, "server_hostname": "h", **mine}
+    others = TLSSettings(options, None).without_certificate()
+    assert others is not None
+    assert others.server_hostname is None
+    assert shown(others, certificates) is None
+    careless = TLSSettings({"verify": False, **mine}, None).without_certificate()
+    assert careless is not None
+    assert shown(careless, certificates) is None
+    # It may have a certificate.
+    assert TLSSettings(certificates.trusted, None).without_certificate() is None
+
+
+# One connection
+
+
+@pytest.fixture
+def ends(certificates: Certificates) -> Iterator[Ends]:
+    """Both ends, before the handshake."""
+    made = Ends(TLSSettings(None, certificates.ca), certificates)
+    yield made
+    made.close()
+
+
+def test_bytes_right_behind_the_handshake_are_there_without_reading(ends: Ends) -> None:
+    for step in (ends.client.do_handshake, ends.server.do_handshake, ends.client.do_handshake):
+        with pytest.raises(ssl.SSLWantReadError):
+            step()
+    ends.server.do_handshake()
+    ends.server.send(b"early")
+    ends.client.do_handshake()
+    ends.server.send(b"la")
+    ends.server.send(b"te")
+    assert ends.client.recv(100) == b"early"
+    assert ends.client.recv(100) == b"late"
+    with pytest.raises(ssl.SSLWantReadError):
+        ends.client.recv(100)
+
+
+def test_bytes_are_read_before_the_end_is_told(ends: Ends) -> None:
+    ends.shake_hands()
+    ends.server.send(b"one")
+    ends.server.send(b"two")
+    with pytest.raises(ssl.SSLWantReadError):
+        ends.server.unwrap()
+    assert [ends.client.recv(100) for _ in range(3)] == [b"onetwo", b"", b""]
+
+
+def test_an_end_that_is_not_announced_is_an_end(ends: Ends) -> None:
+    ends.shake_hands()
+    ends.server.send(b"one")
+    ends.server.close()
+    assert [ends.client.recv(100) for _ in range(3)] == [b"one", b"", b""]
+
+
+def test_the_end_of_our_side_is_announced(ends: Ends) -> None:
+    ends.shake_hands()
+    assert ends.client.send(b"last") == 4
+    ends.client.unwrap()
+    assert [ends.server.recv(100), ends.server.recv(100)] == [b"last", b""]
+    # When the peer has done the same there is nothing to wait for.
+    ends.server.unwrap()
+    ends.client.unwrap()
+
+
+def test_nothing_can_be_sent(ends: Ends) -> None:
+    ends.shake_hands()
+    assert ends.client.send(b"") == 0
+    with pytest.raises(ssl.SSLWantReadError):
+        ends.server.recv(100)
+
+
+def test_of_much_64_kib_are_taken_at_once(ends: Ends) -> None:
+    ends.shake_hands()
+    assert ends.client.send(bytes(2**20)) == 2**16
+
+
+def test_what_is_of_the_socket_is_passed_on(ends: Ends) -> None:
+    ends.shake_hands()
+    ends.client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    assert ends.client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    ends.client.settimeout(1.5)
+    assert os.get_blocking(ends.client.fileno()) is False
+    ends.client.settimeout(None)
+    assert os.get_blocking(ends.client.fileno()) is True
+    ends.client.shutdown(socket.SHUT_WR)
+    assert ends.server.recv(100) == b""
+    ends.client.close()
+    assert ends.client.fileno() == -1
+
+
+# Peers that mean no good
 
 
 @pytest.fixture(params=["SERVER", "CLIENT"], ids=lambda role: f"a {role.lower()}")

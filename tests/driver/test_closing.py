@@ -144,3 +144,15 @@ def test_a_reason_with_a_lone_surrogate_is_a_value_error() -> None:
 )
 def test_a_reason_of_ours_is_cut_at_a_whole_character(text: str, fitted: str) -> None:
     assert fit_reason(text) == fitted
+
+
+@pytest.mark.parametrize(
+    ("by_server", "sentence"),
+    [
+        (False, "a client closes with 1000 or 3000-4999, not 2999"),
+        (True, "a server closes with 1000-1003, 1007-1014 or 3000-4999, not 2999"),
+    ],
+)
+def test_who_may_close_with_which_code_is_said(by_server: bool, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        check_close(2999, "", by_server)

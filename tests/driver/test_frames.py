@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faye_ws.driver.frames import FrameHeader, parse_header, serialize_frame
+from faye_ws.driver.frames import FrameHeader, check_control, parse_header, serialize_frame
 from faye_ws.errors import MessageTooBig, ProtocolError
 from support import wire
 
@@ -128,6 +128,12 @@ def test_a_length_of_64_bits_is_refused(length: int) -> None:
     assert caught.value.code == 1002
 
 
+def test_any_length_of_63_bits_is_one() -> None:
+    for length in (2**62, 2**63 - 1):
+        header = b"\x82\x7f" + length.to_bytes(8, "big")
+        assert parse_first(header, False, 2**63) == (0x82, length, b"", 10)
+
+
 @pytest.mark.parametrize("opcode", [0x0, 0x1, 0x2, 0x8, 0x9, 0xA])
 @pytest.mark.parametrize("rsv", range(0x10, 0x80, 0x10), ids=hex)
 def test_reserved_bits_without_a_meaning_are_refused(opcode: int, rsv: int) -> None:
@@ -213,3 +219,10 @@ def test_what_is_serialized_is_parsed(frames: list[tuple[int, bytes]], key: byte
     data = b"".join(serialize_frame(first, payload, key) for first, payload in frames)
     assert wire.unframe(data) == frames
     assert parse(data, bool(key)) == frames
+
+
+def test_a_ping_or_pong_to_be_sent_has_125_bytes_at_most() -> None:
+    for payload in (b"", bytes(125)):
+        assert check_control(payload) is payload
+    with pytest.raises(ValueError, match="more than 125 bytes"):
+        check_control(bytes(126))

@@ -9,10 +9,12 @@ import pytest
 
 from faye_ws.driver.handshake import (
     accept_response,
+    check_headers,
     check_origin,
     check_protocols,
     check_request,
     check_response,
+    check_terms,
     choose_protocol,
     compute_accept,
     is_forwarded_secure,
@@ -20,7 +22,7 @@ from faye_ws.driver.handshake import (
     refuse_response,
 )
 from faye_ws.driver.http import Headers, Request, Response
-from faye_ws.errors import HandshakeError, OriginNotAllowed, UnsupportedVersion
+from faye_ws.errors import HandshakeError, InvalidStatus, OriginNotAllowed, UnsupportedVersion
 from support.roles import REQUEST
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -130,6 +132,17 @@ def test_two_host_fields_are_refused(hosts: list[str]) -> None:
 def test_another_version_is_refused_with_426(version: str | None) -> None:
     with pytest.raises(UnsupportedVersion, match="must be 13") as caught:
         check_request(request(sec_websocket_version=version))
+    assert caught.value.status == 426
+
+
+@pytest.mark.parametrize(
+    ("fields", "version"),
+    [({"sec_websocket_key1": "1 2", "sec_websocket_key2": "3 4"}, "hixie-76"), ({}, "hixie-75")],
+)
+def test_a_version_before_the_rfc_is_refused_with_426(fields: dict[str, Any], version: str) -> None:
+    of_hybi: dict[str, Any] = {"sec_websocket_key": None, "sec_websocket_version": None}
+    with pytest.raises(UnsupportedVersion, match=f"{version} is not spoken here") as caught:
+        check_request(request(**of_hybi, **fields))
     assert caught.value.status == 426
 
 
@@ -449,3 +462,62 @@ def test_the_subprotocols_of_an_application_are_distinct_tokens() -> None:
 def test_subprotocols_that_are_no_list_of_strings_are_a_type_error(wrong: Any) -> None:
     with pytest.raises(TypeError):
         check_protocols(wrong)
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/2.0"])
+def test_a_response_of_another_version_of_http_upgrades_nothing(version: str) -> None:
+    with pytest.raises(HandshakeError, match=f"upgrades {version}, not HTTP/1.1"):
+        check_response(response()._replace(version=version), KEY, ())
+
+
+def test_a_refusal_is_quoted_on_one_line_and_not_all_of_it() -> None:
+    refusing = response(503)._replace(body=b"Back\r\n at \xff 5\n" + b"x" * 1000)
+    with pytest.raises(InvalidStatus) as caught:
+        check_response(refusing, KEY, ())
+    assert str(caught.value) == (
+        "the server answered 503 Service Unavailable: Back at \ufffd 5 " + "x" * 186
+    )
+    assert (caught.value.status, caught.value.body) == (503, refusing.body)
+
+
+@pytest.mark.parametrize("origins", [None, "*", [], ["https://example.com"]])
+def test_the_terms_of_an_application_are_kept(origins: Any) -> None:
+    terms = check_terms(["a", "b"], {"X": "y"}, origins)
+    assert terms.protocols == ("a", "b")
+    assert list(terms.headers) == [("X", "y")]
+    assert terms.origins is origins
+
+
+def test_one_origin_that_stands_in_no_list_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match=r"origins must be .*: \['https://example.com'\]"):
+        check_terms((), (), "https://example.com")
+
+
+def test_what_is_wrong_in_the_terms_is_said_at_once() -> None:
+    with pytest.raises(ValueError, match="not a subprotocol"):
+        check_terms(["a b"], (), None)
+    with pytest.raises(ValueError, match="line break"):
+        check_terms((), {"X": "a\nb"}, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Host",
+        "UPGRADE",
+        "connection",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Sec-WebSocket-Protocol",
+        "sec-websocket-anything",
+        "WebSocket-Origin",
+    ],
+)
+def test_a_header_that_belongs_to_the_handshake_cannot_be_added(name: str) -> None:
+    with pytest.raises(ValueError, match=f"the header {name} belongs to the handshake"):
+        check_headers([("X", "y"), (name, "value")])
+
+
+def test_any_other_header_can_be_added() -> None:
+    pairs = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Sec-Other", "x"), ("Hosts", "y")]
+    assert list(check_headers(pairs)) == pairs

@@ -9,39 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driver.test_properties import described
 from faye_ws.constants import CloseCode, ReadyState
-from faye_ws.driver import Close, Driver, Event, Message, Open, PreparedMessage, Server
+from faye_ws.driver import Close, Driver, Event, Message, Open, PreparedMessage
 from faye_ws.driver.hixie import Hixie75, Hixie76
 from faye_ws.driver.http import parse_request
 from faye_ws.errors import MessageTooBig, ProtocolError
 from support import drafts
-from support.drafts import CLOSING, DRAFTS, HIXIE_75, HIXIE_76, VERSIONS, sized, text
-from support.streams import Cut, at, feed, take, whole
-
-EXAMPLES = {HIXIE_75: drafts.EXAMPLE_75, HIXIE_76: drafts.EXAMPLE_76}
+from support.draft_drivers import EXAMPLES, connecting, open_driver
+from support.drafts import CLOSING, DRAFTS, HIXIE_75, HIXIE_76, sized, text
+from support.streams import Cut, at, described, feed, take, whole
 
 CLEAN = Close(CloseCode.NO_STATUS_RECEIVED, was_clean=True)
 ABNORMAL = Close(CloseCode.ABNORMAL_CLOSURE)
-
-
-def open_driver(version: str, **options: Any) -> Driver:
-    """Return a driver whose handshake is done and told."""
-    driver = connecting(version, **options)
-    if version == HIXIE_76:
-        driver.receive_data(drafts.EXAMPLE_76[-8:])
-    assert take(driver)[-1] == Open()
-    driver.data_to_send()
-    return driver
-
-
-def connecting(version: str, **options: Any) -> Server:
-    """Return a driver that has sent its response, and got nothing behind the request."""
-    driver = Server(versions=VERSIONS, **options)
-    driver.receive_data(EXAMPLES[version].partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
-    driver.events()
-    assert driver.start()
-    return driver
 
 
 @pytest.fixture(params=DRAFTS)
@@ -204,11 +183,10 @@ def test_the_closing_frame_of_the_peer_is_answered(cut: Cut) -> None:
 def test_a_reply_goes_out_before_the_closing_frame() -> None:
     driver = open_driver(HIXIE_76)
     driver.receive_data(text("question") + CLOSING)
-    assert not driver.is_ending
-    assert driver.events() == [Message("question")]
-    assert driver.is_ending
+    assert driver.events() == [Message("question"), CLEAN]
     assert driver.text("answer")
-    assert driver.events() == [CLEAN]
+    assert driver.answer_close()
+    assert not driver.answer_close()
     assert driver.data_to_send() == text("answer") + CLOSING
 
 
@@ -273,7 +251,7 @@ def test_after_the_end_nothing_is_heard_and_nothing_is_sent(driver: Driver) -> N
     assert take(driver) == []
     assert not driver.text("hello")
     assert not driver.close()
-    assert not driver.is_ending
+    assert not driver.answer_close()
     assert driver.data_to_send() == b""
 
 

@@ -107,6 +107,7 @@ def test_whatever_a_client_makes_is_understood(seed: int) -> None:
         "1 2 5",
         "",
         "4294967296 0",
+        "0000000000 1",
         "4294 967296",
         "9" * 5000 + " 9",
         "² ³",

@@ -129,6 +129,7 @@ def test_a_response_is_parsed() -> None:
     response = parse_response(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
     assert response.status == 101
     assert response.headers.get("upgrade") == "websocket"
+    assert (response.version, response.body, response.phrase) == ("HTTP/1.1", b"", "")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,7 @@ def test_what_is_no_status_line_is_refused(line: bytes) -> None:
 def test_the_end_of_a_head_is_where_the_empty_line_ends() -> None:
     data = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     assert find_end_of_head(data + b"more\r\n\r\n") == len(data)
+    assert find_end_of_head(b"\r\n\r\n" + data) == 4
     for end in range(len(data)):
         assert find_end_of_head(data[:end]) is None
         # However much of it was there before.
@@ -223,10 +225,19 @@ def test_a_field_that_is_not_there_has_a_default() -> None:
     assert "Absent" not in headers
 
 
+def test_headers_show_their_fields() -> None:
+    assert repr(Headers({"A": "1"})) == "Headers([('A', '1')])"
+
+
 def test_headers_are_made_of_mappings_pairs_and_headers() -> None:
     pairs = [("A", "1"), ("B", "2")]
     for source in (dict(pairs), pairs, iter(pairs), Headers(pairs)):
         assert list(Headers(source)) == pairs
+
+
+def test_a_value_of_another_type_is_written_as_a_string() -> None:
+    fields: Any = {"Content-Length": 5}
+    assert Headers(fields).get("Content-Length") == "5"
 
 
 @pytest.mark.parametrize("text", ["\r", "\n", "\0", "a\r\nX: y", "a\nb", "\r\n", "a\0"])
@@ -254,6 +265,7 @@ def test_heads_are_serialized() -> None:
     request = Request("GET", "/?a", headers)
     assert request.serialize() == b"GET /?a HTTP/1.1\r\nHost: x\r\nName: \xfc\r\n\r\n"
     response = Response(403, Headers({"Connection": "close"}), b"No.\n")
+    assert (request.version, response.version) == ("HTTP/1.1", "HTTP/1.1")
     assert response.serialize() == b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\nNo.\n"
 
 

@@ -25,6 +25,14 @@ def test_every_length_is_masked_as_byte_by_byte(length: int) -> None:
     assert mask(wire.KEY, data) == wire.xor(wire.KEY, data)
 
 
+@pytest.mark.parametrize("length", [4, 1024])
+def test_a_key_may_have_any_bytes(length: int) -> None:
+    data = bytes(range(256)) * 4
+    for byte in range(256):
+        key = bytes((byte, 0, 255, byte ^ 255))
+        assert mask(key, data[-length:]) == wire.xor(key, data[-length:])
+
+
 @given(KEYS, st.binary(max_size=5000))
 def test_every_key_and_payload_is_masked_as_byte_by_byte(key: bytes, data: bytes) -> None:
     assert mask(key, data) == wire.xor(key, data)

@@ -16,7 +16,7 @@ from faye_ws.driver import Close, Message, RequestServer
 from faye_ws.driver.prepared import PreparedMessage
 from faye_ws.extensions import Message as ExtensionMessage
 from faye_ws.extensions import PermessageDeflate, deflate
-from support.ends import DEFLATE, Tracing, make_request, open_client, open_server
+from support.extended_drivers import DEFLATE, Tracing, make_request, open_client, open_server
 from support.streams import feed, take
 from support.wire import WHOLE_BINARY, WHOLE_TEXT, unframe
 

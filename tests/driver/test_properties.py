@@ -14,7 +14,7 @@ from faye_ws.constants import ReadyState
 from faye_ws.driver import Client, Close, Connect, Driver, Event, Message, Open, Server
 from support import wire
 from support.roles import ROLES, Role, key_of
-from support.streams import Cut, at, whole
+from support.streams import Cut, at, described, whole
 
 FIRST_BYTES = (0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88)
 # Enough to mend a text that was cut, to end a message, and to be wrong.
@@ -42,17 +42,6 @@ def change(data: bytes, place: int, difference: int) -> bytes:
     return data[:place] + bytes([data[place] ^ difference]) + data[place + 1 :]
 
 
-def described(event: Event) -> Any:
-    """Return what an event says, so that two can be compared."""
-    if isinstance(event, Close):
-        return (event.code, event.reason, event.was_clean, type(event.error), str(event.error))
-    if isinstance(event, Connect):
-        return list(event.request.headers)
-    if isinstance(event, Message):
-        return (type(event.data), event.data)
-    return event
-
-
 def converse(driver: Driver, pieces: Iterable[bytes]) -> list[Any]:
     """Give pieces of a stream and its end to a driver; return what comes of it."""
     story: list[Any] = []
@@ -74,6 +63,8 @@ def tell(driver: Driver) -> list[Any]:
             story.append(described(event))
             if isinstance(event, Connect):
                 assert driver.start()
+            elif isinstance(event, Close):
+                driver.answer_close()
     return story
 
 
@@ -128,6 +119,7 @@ def test_responses_say_the_same_however_they_are_cut(head: bytes, frames: bytes,
 
 ACTIONS = st.one_of(
     st.tuples(st.just("take")),
+    st.tuples(st.just("answer_close")),
     st.tuples(st.just("start")),
     st.tuples(st.just("receive_eof")),
     st.tuples(st.just("text"), st.text(max_size=10)),
@@ -173,7 +165,7 @@ class Life:
     """What a driver does, held to what must hold of every driver.
 
     Nothing is raised whatever the peer does; the state never goes back; the end comes
-    alone, once and last; and what is sent is in proportion to what was received.
+    once and last, and its answer once; and what is sent is in proportion to what was received.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -181,7 +173,11 @@ class Life:
         self._state = driver.ready_state
         self._is_open = driver.ready_state is ReadyState.OPEN
         self._received = self._sent = self._asked = 0
-        self._is_over = False
+        self._is_over = self._is_answered = False
+
+    @property
+    def is_closed(self) -> bool:
+        return self._driver.ready_state is ReadyState.CLOSED
 
     def act(self, name: str, *arguments: Any) -> None:
         """Do something with the driver."""
@@ -191,21 +187,26 @@ class Life:
             done = getattr(self._driver, name)(*arguments)
             if name == "receive_data":
                 self._received += len(arguments[0])
+            elif name == "answer_close":
+                assert not done or self._is_over
+                assert not self._driver.answer_close()
+                self._is_answered = self._is_answered or self._is_over
             elif name != "receive_eof":
-                assert not (done and self._is_over)
+                assert not (done and self._is_answered)
                 self._asked += 300 if done else 0
         self._check()
 
     def _take(self, events: list[Event]) -> None:
         if self._is_over:
             assert events == []
+        state = self._driver.ready_state
+        assert state is not ReadyState.CLOSED or not events or self._state is state
         for event in events:
+            assert not self._is_over
             if isinstance(event, Open):
                 assert not self._is_open
                 self._is_open = True
             elif isinstance(event, Close):
-                assert len(events) == 1
-                assert self._driver.ready_state is ReadyState.CLOSED
                 self._is_over = True
             elif not isinstance(event, Connect):
                 assert self._is_open
@@ -230,6 +231,9 @@ def test_whatever_is_done_a_driver_keeps_its_laws(kind: str, data: Any) -> None:
     life = Life(make())
     for action in [*data.draw(actions), ("take",), ("receive_eof",), ("take",), ("take",)]:
         life.act(*action)
+    life.act("answer_close")
+    life.act("take")
+    assert life.is_closed
 
 
 @given(
@@ -270,5 +274,7 @@ def converse_with(sender: Driver, receiver: Driver, cut: Cut) -> list[Any]:
             for event in events:
                 if isinstance(event, Connect):
                     receiver.start()
+                elif isinstance(event, Close):
+                    receiver.answer_close()
                 told.append(type(event).__name__ if isinstance(event, (Connect, Open)) else event)
     return told

@@ -175,3 +175,90 @@ def test_a_head_of_which_no_end_comes_is_refused(cut: Cut) -> None:
     assert reader.response is None
     with pytest.raises(HandshakeError, match="head of more than 16384 bytes"):
         reader.receive_data(b"x")
+
+
+def test_interim_responses_are_passed_over(cut: Cut) -> None:
+    # RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses".
+    data = b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 199 \r\nX: y\r\n\r\n" * 15
+    reader = ResponseReader(opens=(200,))
+    for piece in cut(data + b"HTTP/1.1 200 OK\r\n\r\n"):
+        assert not reader.is_done
+        reader.receive_data(piece)
+    assert reader.is_done
+    assert reader.response is not None
+    assert reader.response.status == 200
+    assert reader.head == b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+def test_the_end_of_a_head_is_found_behind_an_interim_response_that_came_before() -> None:
+    interim = b"HTTP/1.1 103 \r\nX: " + b"y" * 100
+    reader = ResponseReader(opens=(200,))
+    reader.receive_data(interim)
+    reader.receive_data(b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\nrest")
+    assert (reader.is_done, reader.rest) == (True, b"rest")
+
+
+@pytest.mark.parametrize("status", [99, 200])
+def test_what_is_below_100_or_above_199_is_no_interim_response(cut: Cut, status: int) -> None:
+    reader = ResponseReader(opens=())
+    for piece in cut(f"HTTP/1.1 {status:03} X\r\n\r\n".encode()):
+        reader.receive_data(piece)
+    assert reader.response is not None
+    assert reader.response.status == status
+
+
+def test_more_than_16_interim_responses_are_refused(cut: Cut) -> None:
+    interim = b"HTTP/1.1 102 \r\n\r\n"
+    reader = ResponseReader(opens=())
+    for piece in cut(interim * 16):
+        reader.receive_data(piece)
+    assert reader.response is None
+    with pytest.raises(HandshakeError, match="more than 16 interim responses"):
+        reader.receive_data(interim)
+
+
+def test_interim_responses_of_more_than_16_kib_are_refused() -> None:
+    def interim(length: int) -> bytes:
+        start = b"HTTP/1.1 103 \r\nX: "
+        return start + b"y" * (length - len(start) - 4) + b"\r\n\r\n"
+
+    for lengths in ([8192, 8192], [8192, 8193]):
+        reader = ResponseReader(opens=(200,))
+        reader.receive_data(interim(lengths[0]))
+        if sum(lengths) == 16384:
+            reader.receive_data(interim(lengths[1]) + b"HTTP/1.1 200 OK\r\n\r\n")
+            assert reader.is_done
+        else:
+            with pytest.raises(HandshakeError, match="interim responses of more than 16384"):
+                reader.receive_data(interim(lengths[1]))
+
+
+@pytest.mark.parametrize("status", [101, 200, 302, 404])
+def test_a_response_that_opens_nothing_has_the_beginning_of_its_body(cut: Cut, status: int) -> None:
+    head = f"HTTP/1.1 {status} X\r\nContent-Length: 3\r\n\r\n".encode()
+    reader = ResponseReader(opens=())
+    for piece in cut(head + b"abcdef"):
+        reader.receive_data(piece)
+    assert reader.is_done
+    assert reader.response is not None
+    assert reader.response.status == status
+    # RFC 9112, 6.3: a 101 has none, whatever its head says.
+    assert reader.response.body == (b"" if status == 101 else b"abc")
+    assert (reader.head, reader.rest) == (head, b"")
+
+
+def test_a_response_is_there_before_its_body() -> None:
+    reader = ResponseReader(opens=())
+    assert reader.response is None
+    reader.receive_data(b"HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nab")
+    assert reader.response is not None
+    assert (reader.response.body, reader.is_done) == (b"ab", False)
+
+
+def test_what_is_no_response_is_refused(cut: Cut) -> None:
+    *pieces, last = cut(b"SSH-2.0-OpenSSH\r\n\r\n")
+    reader = ResponseReader(opens=())
+    for piece in pieces:
+        reader.receive_data(piece)
+    with pytest.raises(HandshakeError, match="not a version of HTTP"):
+        reader.receive_data(last)

@@ -210,9 +210,8 @@ def test_bad_text_is_refused_at_its_first_bad_byte(role: Role, bad: bytes, place
     driver.receive_data(role.unmasked().frame(wire.WHOLE_TEXT, b"ok" + bytes(1000))[:-1000])
     for byte in bytewise(bad[:place]):
         driver.receive_data(byte)
-        assert not driver.is_ending
+        assert driver.events() == []
     driver.receive_data(bad[place : place + 1])
-    assert driver.is_ending
     [event] = take(driver)
     assert_failed(event, 1007)
 
@@ -225,7 +224,7 @@ def test_bad_text_is_refused_in_the_fragment_that_shows_it(
     driver.receive_data(role.frame(wire.TEXT, b"ok"))
     for byte in bytewise(bad[:place]):
         driver.receive_data(role.frame(wire.MORE, byte))
-        assert not driver.is_ending
+        assert driver.events() == []
     driver.receive_data(role.frame(wire.MORE, bad[place : place + 1]))
     assert_failed(take(driver)[0], 1007)
 

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from faye_ws.driver import Close, Event, Message, Ping, Server
+from faye_ws.driver import Client, Close, Event, Message, Ping, Server
 from faye_ws.driver.rfc6455 import RFC6455
+from faye_ws.errors import ConnectionFailed
 from support import wire
 from support.roles import Role
 from support.streams import Cut, bytewise, take, whole
@@ -81,25 +82,25 @@ def test_what_comes_while_the_rest_waits_stands_behind_it(role: Role) -> None:
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
-def test_a_close_behind_the_rest_is_told_alone_and_last(role: Role, cut_off: bool) -> None:
+def test_a_close_behind_the_rest_is_told_last(role: Role, cut_off: bool) -> None:
     driver = role.open()
     driver.receive_data(messages(role) + role.frame(wire.CLOSE, wire.close_payload(1000)))
     if cut_off:
         driver.receive_eof()
         driver.receive_data(role.frame(wire.WHOLE_TEXT, b"behind the end"))
-    told = 0
-    while told < COUNT:
-        assert not driver.is_ending
-        told += len(driver.events())
-        assert driver.text("an answer")
-    assert driver.is_ending
-    assert driver.data_to_send()
-    assert driver.events() == [Close(1000, "", was_clean=True)]
-    assert not driver.is_ending
+    told: list[Event] = []
+    while driver.unread is not None:
+        assert not driver.answer_close()
+        told += driver.events()
+        assert driver.data_to_send() == b""
+    assert told == [Message(bytes(LENGTH))] * COUNT + [Close(1000, "", was_clean=True)]
+    assert driver.text("an answer")
+    assert driver.answer_close()
+    assert [first for first, _ in wire.unframe(driver.data_to_send())] == [0x81, wire.CLOSE]
     assert driver.events() == []
 
 
-def test_a_violation_behind_the_rest_is_told_alone_and_last(role: Role) -> None:
+def test_a_violation_behind_the_rest_is_told_last(role: Role) -> None:
     driver = role.open()
     driver.receive_data(messages(role) + role.frame(0x83) + messages(role))
     *told, end = take(driver)
@@ -121,7 +122,6 @@ def test_the_end_of_the_bytes_stands_behind_the_rest(role: Role) -> None:
     driver = role.open()
     driver.receive_data(messages(role) + role.frame(wire.WHOLE_TEXT, b"cut off")[:-1])
     driver.receive_eof()
-    assert not driver.is_ending
     driver.receive_data(b"behind the end")
     assert take(driver) == [Message(bytes(LENGTH))] * COUNT + [Close(1006)]
 
@@ -131,16 +131,39 @@ def test_an_abort_leaves_nothing_to_tell_but_the_end(role: Role, taken: int) -> 
     driver = role.open()
     close = role.frame(wire.CLOSE, wire.close_payload(1000))
     driver.receive_data(messages(role) + close)
-    for _ in range(taken):
-        if not driver.is_ending:
-            driver.events()
+    told = [event for _ in range(taken) for event in driver.events()]
     driver.abort()
-    assert driver.is_ending
     # The peer's close counts if all before it was told.
-    (end,) = take(driver)
-    assert end == (Close(1000, "", was_clean=True) if taken == 100 else Close(1006))
+    if taken == 100:
+        assert told[-1] == Close(1000, "", was_clean=True)
+        assert take(driver) == []
+        assert driver.answer_close()
+    else:
+        assert take(driver) == [Close(1006)]
     driver.abort()
     assert driver.events() == []
+
+
+def test_an_abort_leaves_an_end_that_stands_alone(role: Role) -> None:
+    driver = role.open()
+    driver.receive_data(role.frame(wire.CLOSE, wire.close_payload(1000)))
+    driver.abort()
+    assert take(driver) == [Close(1000, "", was_clean=True)]
+    driver = role.open()
+    driver.receive_data(role.frames((0x81, b"x"), (wire.CLOSE, wire.close_payload(1000))))
+    driver.abort()
+    assert take(driver) == [Close(1006)]
+    assert driver.data_to_send() == b""
+
+
+def test_a_client_that_gives_up_in_its_handshake_says_so() -> None:
+    driver = Client("ws://h/")
+    driver.start()
+    driver.abort()
+    [end] = driver.events()
+    assert isinstance(end, Close)
+    assert isinstance(end.error, ConnectionFailed)
+    assert not driver.answer_close()
 
 
 def test_an_abort_reaches_a_server_in_each_of_its_states() -> None:

@@ -33,7 +33,7 @@ def assert_over(driver: RFC6455, role: Role) -> None:
     driver.receive_data(b"\xff" * 100)
     driver.receive_eof()
     assert driver.events() == []
-    assert not driver.is_ending
+    assert not driver.answer_close()
     assert not driver.text("late")
     assert not driver.binary(b"late")
     assert not driver.ping()
@@ -95,18 +95,29 @@ def test_a_close_frame_that_is_wrong_fails_the_connection(
     assert_over(driver, role)
 
 
-def test_the_end_comes_alone_and_has_its_effect_when_it_is_told(role: Role) -> None:
+def test_the_end_comes_last_and_has_its_effect_when_it_is_answered(role: Role) -> None:
     driver = role.open()
     driver.receive_data(role.frames((0x81, b"one"), (wire.PING, b"")) + close_frame(role))
-    assert driver.ready_state is ReadyState.OPEN
-    assert not driver.is_ending
-    assert driver.events() == [Message("one"), Ping(b"")]
-    assert driver.ready_state is ReadyState.OPEN
-    assert driver.is_ending
-    assert driver.events() == [Close(1000, "", was_clean=True)]
-    assert driver.ready_state is ReadyState.CLOSED
-    assert not driver.is_ending
+    assert [first for first, _ in sent(driver)] == [wire.PONG]
+    assert driver.events() == [Message("one"), Ping(b""), Close(1000, "", was_clean=True)]
     assert driver.events() == []
+    assert driver.ready_state is ReadyState.OPEN
+    assert driver.data_to_send() == b""
+    assert driver.answer_close()
+    assert driver.ready_state is ReadyState.CLOSED
+    assert sent(driver) == [(wire.CLOSE, b"\x03\xe8")]
+    assert_over(driver, role)
+
+
+def test_there_is_nothing_to_answer_before_the_end_is_taken(role: Role) -> None:
+    driver = role.open()
+    assert not driver.answer_close()
+    driver.receive_data(close_frame(role))
+    assert not driver.answer_close()
+    assert driver.ready_state is ReadyState.OPEN
+    assert driver.data_to_send() == b""
+    assert take(driver) == [Close(1000, "", was_clean=True)]
+    assert sent(driver) == [(wire.CLOSE, b"\x03\xe8")]
 
 
 ENDS = {
@@ -117,17 +128,18 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-def test_what_is_answered_before_the_end_is_told_is_sent_before_the_close(
+def test_what_is_sent_before_the_end_is_answered_goes_out_before_the_close(
     role: Role, end: tuple[int, bytes]
 ) -> None:
     driver = role.open()
     driver.receive_data(role.frames((0x81, b"question"), end))
-    assert driver.events() == [Message("question")]
+    question, event = driver.events()
+    assert question == Message("question")
+    assert isinstance(event, Close)
     assert driver.text("answer")
     assert driver.binary(b"\0")
     assert driver.ping(b"!")
-    [event] = driver.events()
-    assert isinstance(event, Close)
+    assert driver.answer_close()
     frames = sent(driver)
     assert frames[:3] == [(0x81, b"answer"), (0x82, b"\0"), (wire.PING, b"!")]
     assert [first for first, _ in frames[3:]] == [wire.CLOSE]
@@ -137,9 +149,9 @@ def test_the_end_of_the_bytes_waits_its_turn_as_well(role: Role) -> None:
     driver = role.open()
     driver.receive_data(role.frame(0x81, b"question"))
     driver.receive_eof()
-    assert driver.events() == [Message("question")]
+    assert driver.events() == [Message("question"), Close(1006)]
     assert driver.text("answer")
-    assert driver.events() == [Close(1006)]
+    assert driver.answer_close()
     assert sent(driver) == [(0x81, b"answer")]
     assert_over(driver, role)
 
@@ -195,10 +207,10 @@ def test_messages_that_cross_our_close_are_told_and_pings_not_answered(
 def test_a_close_of_ours_that_crosses_the_peers_is_the_only_one_sent(role: Role) -> None:
     driver = role.open()
     driver.receive_data(role.frame(0x81, b"x") + close_frame(role, 4001, b"theirs"))
-    assert driver.events() == [Message("x")]
+    assert driver.events() == [Message("x"), Close(4001, "theirs", was_clean=True)]
     assert driver.close(4000, "ours")
     assert driver.ready_state is ReadyState.CLOSING
-    assert driver.events() == [Close(4001, "theirs", was_clean=True)]
+    assert driver.answer_close()
     assert sent(driver) == [(wire.CLOSE, b"\x0f\xa0ours")]
     assert_over(driver, role)
 
@@ -214,7 +226,7 @@ def test_a_violation_after_our_close_sends_no_second_close(role: Role, cut: Cut)
     assert_over(driver, role)
 
 
-def test_a_close_of_ours_before_a_violation_is_told_is_the_only_one_sent(role: Role) -> None:
+def test_a_close_of_ours_before_a_violation_is_answered_is_the_only_one_sent(role: Role) -> None:
     driver = role.open()
     driver.receive_data(role.frame(0x83))
     assert driver.close(1000, "ours")

@@ -11,6 +11,7 @@ from faye_ws.constants import ReadyState
 from faye_ws.driver import (
     Close,
     Connect,
+    Driver,
     Event,
     Headers,
     Message,
@@ -39,8 +40,10 @@ def serve(driver: Server, data: bytes, cut: Cut) -> list[Event]:
             for event in told:
                 if isinstance(event, Connect):
                     assert driver.start()
-                else:
-                    events.append(event)
+                    continue
+                events.append(event)
+                if isinstance(event, Close):
+                    driver.answer_close()
     return events
 
 
@@ -308,9 +311,9 @@ def test_a_peer_that_has_said_all_in_one_go_is_answered() -> None:
     driver.receive_eof()
     assert [type(event) for event in driver.events()] == [Connect]
     assert driver.start()
-    assert driver.events() == [Open(), Message("Hello")]
+    assert driver.events() == [Open(), Message("Hello"), Close(1006)]
     assert driver.text("answer")
-    assert driver.events() == [Close(1006)]
+    assert driver.answer_close()
     assert driver.ready_state is ReadyState.CLOSED
     assert driver.data_to_send() == wire.ACCEPTANCE + b"\x81\x06answer"
 
@@ -319,8 +322,8 @@ def test_a_peer_that_sends_too_much_with_its_request_is_refused_after_it_was_tol
     driver = Server()
     driver.receive_data(wire.request())
     driver.receive_data(bytes(16385))
-    assert [type(event) for event in driver.events()] == [Connect]
-    [event] = driver.events()
+    connect, event = driver.events()
+    assert isinstance(connect, Connect)
     assert isinstance(event, Close)
     assert_refusal(driver, 400, "too much data before the handshake is done")
 
@@ -331,25 +334,53 @@ def test_a_peer_that_has_sent_too_much_is_not_answered_any_more() -> None:
     assert [type(event) for event in take(driver)] == [Connect]
     driver.receive_data(wire.frame(0x82, bytes(16384), wire.KEY))
     driver.receive_data(wire.frame(0x81, b"dropped", wire.KEY))
-    assert driver.is_ending
     assert not driver.start()
     [event] = take(driver)
     assert isinstance(event, Close)
     assert_refusal(driver, 400, "too much data before the handshake is done")
 
 
-def test_the_end_before_the_answer_is_known_before_it_is_told() -> None:
-    for end in ("receive_eof", "a request that is none"):
-        driver = Server()
-        assert not driver.is_ending
-        if end == "receive_eof":
-            driver.receive_eof()
-        else:
-            driver.receive_data(b"\r\n\r\n")
-        assert driver.is_ending
-        assert driver.ready_state is ReadyState.CONNECTING
-        assert [type(event) for event in take(driver)] == [Close]
-        assert not driver.is_ending
+def test_what_ends_before_the_answer_is_told_and_never_answered() -> None:
+    driver = Server()
+    driver.receive_eof()
+    assert driver.events() == [Close(1006)]
+    assert driver.ready_state is ReadyState.CONNECTING
+    assert driver.answer_close()
+    assert driver.ready_state is ReadyState.CLOSED
+    driver = Server()
+    driver.receive_data(b"\r\n\r\n")
+    assert driver.ready_state is ReadyState.CLOSED
+    assert [type(event) for event in driver.events()] == [Close]
+    assert not driver.answer_close()
+
+
+def test_an_end_behind_the_request_waits_for_the_answer_to_it() -> None:
+    driver = Server()
+    driver.receive_data(wire.request())
+    driver.receive_eof()
+    assert [type(event) for event in driver.events()] == [Connect]
+    assert driver.unread is not None
+    assert driver.events() == [Close(1006)]
+    assert driver.unread is None
+    assert not driver.start()
+    assert driver.answer_close()
+    assert driver.data_to_send() == b""
+
+
+def test_all_that_a_driver_is_asked_a_server_is_asked_too() -> None:
+    names = [name for name in dir(Driver) if not name.startswith("_")]
+    for driver in (Server(), answered_server()):
+        assert {"events", "is_text_only", "ready_state", "unread", "version"} <= {*names, "version"}
+        for name in {*names, "version"}:
+            getattr(driver, name)
+            assert getattr(Server, name).__doc__
+
+
+def answered_server() -> Server:
+    """Return a server that is open."""
+    driver = Server()
+    serve(driver, wire.request(), lambda data: [data])
+    return driver
 
 
 def test_there_is_nothing_to_start_before_the_request() -> None:
@@ -391,9 +422,8 @@ def test_the_verbs_of_an_open_server_work() -> None:
     assert driver.ready_state is ReadyState.CLOSING
     assert driver.data_to_send() == b"\x88\x05\x03\xe9bye"
     driver.receive_data(wire.frame(wire.CLOSE, b"\x03\xe9", wire.KEY))
-    assert driver.is_ending
     assert take(driver) == [Close(1001, "", was_clean=True)]
-    assert not driver.is_ending
+    assert not driver.answer_close()
 
 
 def test_a_server_that_leaves_is_closing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,6 +135,7 @@ def test_what_no_url_can_have_is_refused_and_not_left_out(url: str) -> None:
         f"a.{'x' * 70}.b",
         "\u00fc" * 64,
         ".".join(["x" * 63] * 4),
+        ".".join(["x" * 63] * 3 + ["x" * 62]),
     ],
 )
 def test_a_host_that_is_no_name_is_refused(host: str) -> None:
@@ -170,3 +173,32 @@ def test_any_text_behind_the_scheme_gives_one_line_or_a_value_error(text: str) -
     assert line.isprintable()
     assert line.count(" ") == 2
     assert 0 <= address.port <= 65535
+
+
+@pytest.mark.parametrize("url", [None, b"ws://h/", 1])
+def test_what_is_no_string_is_no_url(url: Any) -> None:
+    with pytest.raises(TypeError, match=f"must be a str, not {type(url).__name__}"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_same"),
+    [
+        ("ws://h/other?query", True),
+        ("http://h/", True),
+        ("ws://u:p@h:80/", True),
+        ("ws://H/", True),
+        ("wss://h:80/", False),
+        ("ws://h:81/", False),
+        ("ws://g/", False),
+    ],
+)
+def test_urls_of_one_scheme_host_and_port_are_of_one_origin(url: str, is_same: bool) -> None:
+    assert (parse_url(url).origin == parse_url("ws://h/").origin) is is_same
+
+
+def test_a_name_is_the_same_in_any_case() -> None:
+    # A way through urllib, which lowers names, is not the only one to an address.
+    assert (
+        Address(False, "H.Example", 80, "/").origin == Address(False, "h.example", 80, "/").origin
+    )

@@ -42,8 +42,9 @@ def test_an_event_is_written_as_it_will_be_read(arguments: dict[str, Any], writt
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n", "\0"])
 @pytest.mark.parametrize("field", ["event", "id"])
 def test_no_field_can_be_forged(field: str, end: str) -> None:
+    fields: dict[str, Any] = {field: f"a{end}data: forged"}
     with pytest.raises(ValueError, match=field):
-        format_event("x", **{field: f"a{end}data: forged"})
+        format_event("x", **fields)
 
 
 @pytest.mark.parametrize(

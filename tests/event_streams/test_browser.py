@@ -11,7 +11,8 @@ import pytest
 from selenium import webdriver
 
 from support import programs
-from support.event_streams import DEADLINE, find_port, serve
+from support.event_streams import DEADLINE, serve
+from support.programs import find_port
 
 pytestmark = pytest.mark.timeout(120)
 

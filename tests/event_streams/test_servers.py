@@ -23,7 +23,7 @@ from support.event_streams import DEADLINE, HERE, Served
 
 pytestmark = pytest.mark.timeout(120)
 
-Heard = list[tuple[str, str, str]]
+Heard = list[tuple[str, str, str | None]]
 FIRST_FIVE: Heard = [
     ("message" if number % 2 else "tick", f"event {number}", str(number)) for number in range(5)
 ]
@@ -32,7 +32,7 @@ FIRST_FIVE: Heard = [
 def hear_with_sseclient(url: str, count: int) -> Heard:
     heard: Heard = []
     with requests.get(url, stream=True, headers={"Accept": "text/event-stream"}, timeout=20) as got:
-        client = sseclient.SSEClient(got)
+        client = sseclient.SSEClient(got)  # type: ignore[arg-type]
         for event in client.events():
             heard.append((event.event, event.data, event.id))
             if len(heard) == count:

@@ -32,10 +32,11 @@ PACKED = HEAD.replace(b"Connection", b"Content-Encoding: gzip\r\nConnection")
 
 def first_error(url: str, **options: Any) -> str:
     """Return what a client says of its first connection, which others do not wait for."""
-    said = gevent.event.AsyncResult()
+    said: gevent.event.AsyncResult[str] = gevent.event.AsyncResult()
     with EventSourceClient(url, retry=100, **options) as es:
         es.on("error", lambda event: said.set(event.message))
-        message: str = said.get(timeout=DEADLINE)
+        message = said.get(timeout=DEADLINE)
+    assert message is not None
     return message
 
 
@@ -123,7 +124,7 @@ def drip(drops: bytes, asked: bool = True) -> Iterator[int]:
 
     server = StreamServer(("127.0.0.1", 0), talk)
     server.start()
-    yield server.server_port
+    yield int(server.address[1])
     server.stop(timeout=0)
 
 
@@ -205,7 +206,7 @@ def socks(passed: list[bytes], refuse: bool = False) -> Iterator[int]:
 
     server = StreamServer(("127.0.0.1", 0), talk)
     server.start()
-    yield server.server_port
+    yield int(server.address[1])
     server.stop(timeout=0)
 
 
@@ -308,7 +309,7 @@ def test_tls_is_read_in_pieces_between_which_others_have_their_turn(
         context = context_of(certificates.cert, certificates.key)
         server = StreamServer(("127.0.0.1", 0), talk, ssl_context=context)
         server.start()
-        ports.append(server.server_port)
+        ports.append(int(server.address[1]))
         ready.set()
         while not stop.is_set():
             gevent.sleep(0.01)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,14 +22,17 @@ from gevent.pywsgi import WSGIServer
 from greenlet import greenlet
 
 from faye_ws import EventSource, EventStreamError, ReadyState, WebSocket
+from faye_ws.events import StreamMessageEvent
 from faye_ws.eventsource.client import EventSourceClient
+from faye_ws.runtime.reactor import Reactor, find_hub
 from support import programs
 from support.certificates import Certificates
 from support.redirecting import context_of
+from support.stream_parts import run_in_thread, wait_for
 from support.stream_servers import FOREVER, HEAD, STOP, Script
 
 DEADLINE = 15.0
-QUICK = {"retry": 0.02}
+QUICK: dict[str, Any] = {"retry": 0.02}
 CHUNKED = HEAD.replace(b"Connection", b"Transfer-Encoding: chunked\r\nConnection")
 
 
@@ -446,6 +450,28 @@ except ImportError as error:
     assert "pip install faye_ws[eventsource]" in done.stdout
 
 
+def test_without_requests_it_can_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faye_ws.eventsource.client.IS_INSTALLED", False)
+    with pytest.raises(ImportError, match="pip install"):
+        EventSourceClient("http://localhost/")
+
+
+def test_it_can_not_begin_when_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    reactor = Reactor(gevent.get_hub())
+    reactor.end()
+    monkeypatch.setattr("faye_ws.eventsource.client.place_of_client", lambda: (reactor, None))
+    with pytest.raises(RuntimeError, match="the process ends"):
+        run_in_thread(lambda: EventSourceClient("http://localhost/"))
+
+
+def test_events_may_be_called_as_a_server_likes_but_not_nothing() -> None:
+    with Script(FOREVER) as server, EventSourceClient(server.url) as es:
+        es.on("what ever", print)
+        for type in ("", None, 1):
+            with pytest.raises(ValueError, match="not a type of events"):
+                es.on(type, print)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -584,7 +610,7 @@ def test_all_who_wait_hear_of_the_end() -> None:
         receiving = [gevent.spawn(pytest.raises, EventStreamError, es.receive) for _ in range(10)]
         gevent.sleep(0.05)
         es.close()
-        waiting = [*iterating, *closing, *receiving]
+        waiting: list[Any] = [*iterating, *closing, *receiving]
         assert len(gevent.joinall(waiting, timeout=DEADLINE)) == 30
         assert [greenlet.get() for greenlet in iterating] == [[]] * 10
 
@@ -592,7 +618,12 @@ def test_all_who_wait_hear_of_the_end() -> None:
 def test_all_who_wait_hear_of_a_final_answer() -> None:
     with Script([HEAD, 0.1, b"data: a\n\n"], STOP) as server:
         es = EventSourceClient(server.url, **QUICK)
-        waiting = [gevent.spawn(pytest.raises, EventStreamError, list, es) for _ in range(10)]
+
+        def wait() -> None:
+            with pytest.raises(EventStreamError):
+                list(es)
+
+        waiting = [gevent.spawn(wait) for _ in range(10)]
         assert len(gevent.joinall(waiting, timeout=DEADLINE)) == 10
         assert all(greenlet.successful() for greenlet in waiting)
 
@@ -626,8 +657,8 @@ def test_it_can_be_referenced_weakly() -> None:
 
 
 @pytest.mark.parametrize("type", ["open", "message", "error"])
-def test_closing_does_not_wait_for_a_listener_that_blocks(type: str) -> None:
-    ended: list[type[BaseException]] = []
+def test_closing_ends_a_listener_that_blocks(type: str) -> None:
+    ended: list[object] = []
     heard: list[str] = []
     blocked = gevent.event.Event()
 
@@ -647,12 +678,32 @@ def test_closing_does_not_wait_for_a_listener_that_blocks(type: str) -> None:
         with gevent.Timeout(DEADLINE):
             es.close()
         assert ended == [gevent.GreenletExit]
-        assert es._greenlet.dead
         es.wait_closed(0)
+        gevent.sleep(0)
     assert heard == []
 
 
-def test_closing_does_not_wait_for_a_listener_that_will_not_end() -> None:
+class Turns:
+    """The turns that the hub has while it has always something to do."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._greenlet = gevent.spawn(self._run)
+
+    def _run(self) -> None:
+        while True:
+            gevent.sleep(0)
+            self.count += 1
+
+    def __enter__(self) -> Turns:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._greenlet.kill()
+
+
+@pytest.mark.parametrize("type", ["open", "message", "error"])
+def test_closing_does_not_wait_for_a_listener_that_will_not_end(type: str) -> None:
     blocked, over = gevent.event.Event(), gevent.event.Event()
 
     def block(event: Any) -> None:
@@ -662,16 +713,104 @@ def test_closing_does_not_wait_for_a_listener_that_will_not_end() -> None:
         except gevent.GreenletExit:
             over.wait()
 
-    with Script([HEAD, b"data: a\n\ndata: b\n\n", 1000]) as server:
+    with Script([HEAD, b"data: a\n\ndata: b\n\n", 0.1]) as server:
         es = EventSourceClient(server.url, retry=1000)
-        es.on("message", block)
+        es.on(type, block)
         assert blocked.wait(DEADLINE)
-        with gevent.Timeout(DEADLINE):
+        with Turns() as turns:
             es.close()
+            # In a second it would have a hundred thousand.
+            assert turns.count < 1000
         over.set()
-        es._greenlet.join(DEADLINE)
-        assert es._greenlet.dead
+        es.wait_closed(0)
         assert len(server.heads) == 1
+
+
+def test_a_listener_that_blocks_holds_up_no_connection_but_what_comes_over_it() -> None:
+    heard: list[str] = []
+    blocked, go_on = gevent.event.Event(), gevent.event.Event()
+
+    def lose(event: Any) -> None:
+        heard.append("lost")
+        blocked.set()
+        go_on.wait()
+        heard.append("noticed")
+
+    server = Script([HEAD, b"data: 1\n\n"], [HEAD, b"data: 2\n\n", 1000])
+    with server, EventSourceClient(server.url, **QUICK) as es:
+        es.on("open", lambda event: heard.append("open"))
+        es.on("message", lambda event: heard.append(event.data))
+        es.once("error", lose)
+        assert blocked.wait(DEADLINE)
+        wait_for(lambda: len(server.heads) == 2 and es.ready_state is ReadyState.OPEN)
+        with Turns() as turns:
+            wait_for(lambda: turns.count > 100)
+        assert heard == ["open", "1", "lost"]
+        go_on.set()
+        wait_for(lambda: heard[-1] == "2")
+    assert heard == ["open", "1", "lost", "noticed", "open", "2"]
+
+
+def test_a_listener_may_wait_for_the_stream_that_it_listens_to() -> None:
+    heard: list[str] = []
+
+    def answer(event: Any) -> None:
+        heard.append(event.data)
+        try:
+            es.wait_closed()
+        except EventStreamError as error:
+            heard.append(str(error))
+
+    with Script([HEAD, b"data: a\n\n", 1000]) as server:
+        es = EventSourceClient(server.url, **QUICK)
+        es.on("message", answer)
+        wait_for(lambda: heard == ["a"])
+        es.close()
+    with Script(STOP) as server:
+        es = EventSourceClient(server.url, **QUICK)
+        es.on("error", lambda event: answer(StreamMessageEvent("", es, "b", "", "")))
+        wait_for(lambda: len(heard) == 3)
+    assert heard[:2] == ["a", "b"]
+    assert "204" in heard[2]
+
+
+def test_listeners_have_heard_of_the_end_before_those_who_wait_for_it() -> None:
+    heard: list[str] = []
+    with Script(STOP) as server:
+        es = EventSourceClient(server.url, **QUICK)
+        es.on("error", lambda event: (gevent.sleep(0.01), heard.append(event.message)))
+        with pytest.raises(EventStreamError, match="204"):
+            es.wait_closed(DEADLINE)
+    assert len(heard) == 1
+
+
+def test_a_listener_that_is_added_late_hears_what_nobody_has_taken() -> None:
+    heard: list[str] = []
+    events = b"".join(b"data: %d\n\n" % number for number in range(20))
+    with Script([HEAD, events], STOP) as server:
+        es = EventSourceClient(server.url, last_event_id="x", **QUICK)
+        wait_for(lambda: es.last_event_id == "x" and es.ready_state is ReadyState.OPEN)
+        with Turns() as turns:
+            wait_for(lambda: turns.count > 100)
+        es.on("message", lambda event: heard.append(event.data))
+        with pytest.raises(EventStreamError, match="204"):
+            es.wait_closed(DEADLINE)
+    assert heard == [str(number) for number in range(20)]
+
+
+def test_what_nobody_listens_to_is_dropped_unless_somebody_iterates() -> None:
+    heard: list[str] = []
+    stream = b"event: other\ndata: 1\n\n" * 20 + b"data: 2\n\n"
+    with Script([HEAD, stream, 1000]) as server, EventSourceClient(server.url) as es:
+        es.on("message", lambda event: heard.append(event.data))
+        wait_for(lambda: heard == ["2"])
+        with pytest.raises(TimeoutError):
+            es.receive(0)
+    server = Script([HEAD, stream, 1000])
+    with server, EventSourceClient(server.url) as es:
+        es.on("message", lambda event: heard.append(event.data))
+        assert [es.receive(DEADLINE).data for _ in range(20)] == ["1"] * 20
+        wait_for(lambda: heard == ["2", "2"])
 
 
 def test_a_listener_may_end_itself() -> None:
@@ -715,3 +854,105 @@ def test_a_server_can_neither_make_it_spin_nor_wait_for_ever(said: str, kept: fl
                 gevent.sleep(0.005)
         assert es.retry == kept
         es.close()
+
+
+# In a thread without a hub
+
+
+def wait_without_hub(is_met: Callable[[], bool]) -> None:
+    """Wait until a condition is met, by no call of the library."""
+    deadline = time.monotonic() + DEADLINE
+    while not is_met():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_nothing_is_lost_that_comes_before_a_thread_has_added_its_listeners() -> None:
+    heard: list[str] = []
+
+    def note(event: Any) -> None:
+        heard.append(event.data if isinstance(event, StreamMessageEvent) else event.type)
+
+    def listen() -> None:
+        es = EventSourceClient(server.url, **QUICK)
+        wait_without_hub(lambda: es.ready_state is ReadyState.CLOSED)
+        # The last to happen is the first to be listened to.
+        for type in ("error", "tick", "message", "open"):
+            es.on(type, note)
+        with pytest.raises(EventStreamError, match="204"):
+            es.wait_closed(DEADLINE)
+        assert find_hub() is None
+
+    first = b"data: 1\n\nevent: tick\ndata: 2\n\n"
+    with Script([HEAD, first], [HEAD, b"data: 3\n\n"], STOP) as server:
+        run_in_thread(listen)
+    assert heard == ["open", "1", "2", "error", "open", "3", "error", "error"]
+
+
+def test_nothing_is_lost_that_comes_between_one_listener_and_the_next() -> None:
+    heard: list[str] = []
+
+    def listen() -> None:
+        es = EventSourceClient(server.url, **QUICK)
+        es.on("tick", lambda event: heard.append("tick"))
+        wait_without_hub(lambda: es.ready_state is ReadyState.OPEN)
+        es.on("other", lambda event: heard.append("other"))
+        with pytest.raises(EventStreamError, match="204"):
+            es.wait_closed(DEADLINE)
+
+    stream = b"event: other\nid: 1\ndata\n\nevent: tick\ndata\n\nevent: more\ndata\n\n"
+    with Script([HEAD, stream], STOP) as server:
+        run_in_thread(listen)
+    assert heard == ["other", "tick"]
+
+
+def test_what_a_thread_has_no_listeners_for_is_left_to_its_iteration() -> None:
+    heard: list[str] = []
+
+    def listen() -> None:
+        with EventSourceClient(server.url, **QUICK) as es:
+            wait_without_hub(lambda: es.last_event_id == "5")
+            heard.extend(es.receive(DEADLINE).data for _ in range(20))
+            with pytest.raises(TimeoutError, match="no event has come"):
+                es.receive(0.01)
+            with pytest.raises(TimeoutError, match="not closed"):
+                es.wait_closed(0.01)
+            assert find_hub() is None
+        es.wait_closed()
+
+    events = b"".join(b"id: %d\ndata: %d\n\n" % (number, number) for number in range(1, 21))
+    with Script([HEAD, events, 1000]) as server:
+        run_in_thread(listen)
+    assert heard == [str(number) for number in range(1, 21)]
+
+
+@pytest.mark.parametrize("type", ["open", "message", "error"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_program_reaches_the_thread_that_listens(
+    type: str, error: type[BaseException]
+) -> None:
+    def interrupt(event: Any) -> None:
+        raise error
+
+    def listen() -> None:
+        with EventSourceClient(server.url, retry=1000) as es:
+            es.once(type, interrupt)
+            with pytest.raises(error):
+                es.wait_closed(DEADLINE)
+            assert es.ready_state is not ReadyState.CLOSED
+
+    with Script([HEAD, b"data: 1\n\n"], [1000]) as server:
+        run_in_thread(listen)
+
+
+def test_a_listener_in_a_thread_may_close_it() -> None:
+    heard: list[str] = []
+
+    def listen() -> None:
+        es = EventSourceClient(server.url)
+        es.on("message", lambda event: (heard.append(event.data), es.close()))
+        es.wait_closed(DEADLINE)
+
+    with Script([HEAD, b"data: 1\n\ndata: 2\n\n", 1000]) as server:
+        run_in_thread(listen)
+    assert heard == ["1"]

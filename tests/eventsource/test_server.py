@@ -22,6 +22,7 @@ from gevent.ssl import SSLContext
 
 from faye_ws import EventSource, ReadyState, WebSocket, broadcast
 from support.certificates import Certificates
+from support.stream_parts import run_in_thread
 
 DEADLINE = 10.0
 ACCEPT = b"Accept: text/event-stream\r\n"
@@ -83,7 +84,7 @@ def served() -> Iterator[Served]:
     app = Served()
     server = WSGIServer(("127.0.0.1", 0), app, log=None)
     server.start()
-    app.port = server.server_port
+    app.port = int(server.address[1])
     yield app
     for peer in app.peers:
         peer.socket.close()
@@ -411,6 +412,27 @@ def test_closing_before_it_is_open_sends_what_there_is(served: Served) -> None:
     served.prepare = prepare
     assert served.connect().read_all().endswith(b"retry: 5000\n\ndata: all\n\n")
     assert served.events == ["close"]
+
+
+def test_it_may_be_closed_and_waited_for_again(served: Served) -> None:
+    served.connect().read_until(b"\n\n")
+    served.wait_for("open")
+    es = served.streams[0]
+    es.end()
+    es.close()
+    es.wait_closed(0)
+    served.wait_for("open", "close")
+
+
+def test_other_threads_may_wait_for_it(served: Served) -> None:
+    peer = served.connect()
+    served.wait_for("open")
+    es = served.streams[0]
+    with pytest.raises(TimeoutError, match="not closed"):
+        run_in_thread(lambda: es.wait_closed(0.01))
+    gevent.spawn_later(0.05, peer.socket.close)
+    run_in_thread(lambda: es.wait_closed(DEADLINE))
+    assert es.ready_state is ReadyState.CLOSED
 
 
 # Broadcasts

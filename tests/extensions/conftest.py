@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.ends import ROLES, Role
+from support.extended_drivers import ROLES, Role
 
 
 @pytest.fixture(params=ROLES, ids=lambda role: f"as {role.name}")

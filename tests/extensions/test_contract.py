@@ -13,7 +13,7 @@ from faye_ws.driver import Close, Message
 from faye_ws.extensions import Message as ExtensionMessage
 from faye_ws.extensions import PermessageDeflate, contract
 from support import serving
-from support.ends import Role, open_client, open_server
+from support.extended_drivers import Role, open_client, open_server
 from support.programs import ROOT
 from support.serving import Serving, handshake, wait_for
 from support.streams import Cut, feed

@@ -17,7 +17,7 @@ from faye_ws.driver import Client, Close, RequestServer
 from faye_ws.extensions import PermessageDeflate
 from faye_ws.extensions.header import parse_header
 from support import wire
-from support.ends import DEFLATE, make_request, open_client, open_server
+from support.extended_drivers import DEFLATE, make_request, open_client, open_server
 from support.roles import key_of
 from support.streams import take
 from support.wire import unframe
@@ -77,14 +77,17 @@ def takes(answer: str, **options: Any) -> bool:
 def test_a_number_out_of_its_range_is_found_out_at_once(
     option: str, good: list[int], bad: list[int]
 ) -> None:
+    def build(value: Any) -> PermessageDeflate:
+        return PermessageDeflate(**{option: value})
+
     for value in good:
-        assert getattr(PermessageDeflate(**{option: value}), option) == value
+        assert getattr(build(value), option) == value
     for value in bad:
         with pytest.raises(ValueError, match=option):
-            PermessageDeflate(**{option: value})
-    for value in ("9", 9.0, True):
+            build(value)
+    for other in ("9", 9.0, True):
         with pytest.raises(TypeError, match=option):
-            PermessageDeflate(**{option: value})  # type: ignore[arg-type]
+            build(other)
 
 
 def test_an_unknown_option_is_found_out_at_once() -> None:
@@ -288,6 +291,7 @@ def test_every_policy_of_a_client_agrees_with_every_policy_of_a_server() -> None
     message = "what can be said can be said again, and again, and again: " * 20
     for ours, theirs in itertools.product(POLICIES, POLICIES):
         client = Client("ws://server.example.com/", extensions=[PermessageDeflate(**ours)])
+        assert client.request is not None
         server = RequestServer(client.request, extensions=[PermessageDeflate(**theirs)])
         client.start()
         client.data_to_send()

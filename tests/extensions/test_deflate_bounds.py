@@ -15,7 +15,7 @@ from faye_ws.driver.rfc6455 import RFC6455
 from faye_ws.extensions import PermessageDeflate
 from support import wire
 from support.deflated import HELLO, HELLO_AGAIN, deflate, open_deflate, sent
-from support.ends import DEFLATE, Role, open_client
+from support.extended_drivers import DEFLATE, Role, open_client
 from support.streams import feed, take
 from support.wire import WHOLE_TEXT
 

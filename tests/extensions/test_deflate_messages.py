@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from faye_ws.driver import Close, Message, Ping
+from faye_ws.extensions import Message as ExtensionMessage
 from faye_ws.extensions import PermessageDeflate
 from support import wire
 from support.deflated import HELLO, HELLO_AGAIN, LINES, deflate, open_deflate, sent
-from support.ends import DEFLATE, RSV1, Role, open_client, open_server
+from support.extended_drivers import DEFLATE, RSV1, Role, open_client, open_server
 from support.streams import Cut, feed
 from support.wire import BINARY, LAST, MORE, PING, TEXT, WHOLE_BINARY, WHOLE_TEXT
 
@@ -300,3 +302,71 @@ def test_a_context_survives_fragments_pings_and_plain_messages(role: Role, cut: 
     data = [event.data for event in feed(driver, cut(stream))]
     line = LINES[0].encode()
     assert data == [line, b"", line, b"plain", line]
+
+
+# One message for several connections
+
+
+def session_of(offer: dict[str, Any] | None = None, **options: Any) -> Any:
+    """Return a server's session for an offer."""
+    session = PermessageDeflate(**options).create_server_session([offer or {}])
+    assert session is not None
+    return session
+
+
+def text(data: str) -> ExtensionMessage:
+    """Return a message as it is before it is sent."""
+    return ExtensionMessage(1, data.encode())
+
+
+def inflate(inflater: Any, message: ExtensionMessage) -> str:
+    """Return what a peer makes of a message, after those before it."""
+    assert message.rsv1
+    inflated: bytes = inflater.decompress(message.data + b"\0\0\xff\xff")
+    return inflated.decode()
+
+
+def test_a_shared_message_is_deflated_by_itself() -> None:
+    session = session_of()
+    session.process_outgoing_message(text(LINES[0]))
+    shared = session.process_shared_message(text(LINES[0]))
+    assert inflate(zlib.decompressobj(-15), shared) == LINES[0]
+    other = session_of().process_shared_message(text(LINES[0]))
+    assert (shared.data, shared.rsv1) == (other.data, other.rsv1)
+
+
+def test_what_is_sent_behind_a_shared_message_does_not_refer_to_what_is_before_it() -> None:
+    session, inflater = session_of(), zlib.decompressobj(-15)
+    assert inflate(inflater, session.process_outgoing_message(text(LINES[0]))) == LINES[0]
+    shared = session_of().process_shared_message(text(LINES[1]))
+    session.note_shared_message(shared)
+    assert inflate(inflater, shared) == LINES[1]
+    after = session.process_outgoing_message(text(LINES[2]))
+    assert inflate(zlib.decompressobj(-15), after) == LINES[2]
+
+
+def test_a_shared_message_that_goes_as_it_is_leaves_the_window_where_it_was() -> None:
+    session = session_of()
+    first = len(session.process_outgoing_message(text(LINES[0])).data)
+    shared = session.process_shared_message(text("short"))
+    assert (shared.data, shared.rsv1) == (b"short", False)
+    session.note_shared_message(shared)
+    assert len(session.process_outgoing_message(text(LINES[0])).data) < first / 2
+
+
+def test_connections_share_what_the_same_bytes_come_of() -> None:
+    bits = {"server_max_window_bits": 10}
+    assert session_of().shared_key == session_of().shared_key
+    assert session_of(bits).shared_key == session_of(max_window_bits=10).shared_key
+    # What the client sends makes no difference.
+    client = {"client_no_context_takeover": True, "client_max_window_bits": 9}
+    assert session_of(client).shared_key == session_of().shared_key
+    keys = [
+        session_of().shared_key,
+        session_of(bits).shared_key,
+        session_of(level=1).shared_key,
+        session_of(mem_level=1).shared_key,
+        session_of(strategy=zlib.Z_HUFFMAN_ONLY).shared_key,
+        session_of(min_size=0).shared_key,
+    ]
+    assert len(set(keys)) == len(keys)

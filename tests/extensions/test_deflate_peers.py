@@ -14,7 +14,7 @@ from faye_ws.driver import Close, Message
 from faye_ws.extensions import PermessageDeflate
 from support import wire
 from support.deflated import LINES, TAIL, deflate, sent
-from support.ends import DEFLATE, open_client, open_server
+from support.extended_drivers import DEFLATE, open_client, open_server
 from support.streams import feed, take
 from support.wire import unframe
 

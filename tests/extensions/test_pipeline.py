@@ -10,10 +10,20 @@ import pytest
 
 from faye_ws import WebSocketError
 from faye_ws.driver import Client, Close, Driver, Message, Open, RequestServer, Server
-from faye_ws.errors import HandshakeError, InvalidPayloadData
-from faye_ws.extensions.pipeline import check_extensions, respond
+from faye_ws.errors import ExtensionError, HandshakeError, InvalidPayloadData
+from faye_ws.extensions import Message as ExtensionMessage
+from faye_ws.extensions.pipeline import Pipeline, check_extensions, respond
 from support import wire
-from support.ends import RSV1, RSV2, RSV3, Role, Tracing, make_request, open_client, open_server
+from support.extended_drivers import (
+    RSV1,
+    RSV2,
+    RSV3,
+    Role,
+    Tracing,
+    make_request,
+    open_client,
+    open_server,
+)
 from support.roles import key_of
 from support.streams import Cut, feed, take
 from support.wire import WHOLE_TEXT, unframe
@@ -345,11 +355,24 @@ def test_an_error_over_an_incoming_message_fails_the_connection(
     ]
 
 
+def test_an_error_over_an_outgoing_message_does_not_take_the_place_of_the_peers_close(
+    role: Role,
+) -> None:
+    broken = Tracing("broken", fails=("process_outgoing_message", RuntimeError("no luck")))
+    driver = role.open("broken", broken)
+    driver.receive_data(role.frame(wire.CLOSE, wire.close_payload(1000)))
+    assert driver.events() == [Close(1000, "", was_clean=True)]
+    assert driver.text("an answer") is False
+    assert driver.events() == []
+    assert driver.answer_close()
+    assert unframe(driver.data_to_send()) == [(wire.CLOSE, wire.close_payload(1000))]
+
+
 def test_an_error_over_an_outgoing_message_fails_the_connection(role: Role) -> None:
     broken = Tracing("broken", fails=("process_outgoing_message", RuntimeError("no luck")))
     driver = role.open("a, broken", Tracing("a"), broken)
     assert driver.text("hello") is False
-    assert driver.is_ending
+    assert driver.data_to_send() == b""
     (close,) = take(driver)
     assert isinstance(close, Close)
     assert (close.code, close.reason) == (1010, "broken: no luck")
@@ -389,6 +412,81 @@ def test_a_message_that_an_extension_makes_too_long_is_refused(role: Role) -> No
     driver = role.open("double", Doubling(), max_length=8)
     assert feed(driver, [role.frame(0x82, b"four")]) == [Message(b"fourfour")]
     assert [event.code for event in feed(driver, [role.frame(0x82, b"fives")])] == [1009]
+
+
+# One message for several connections
+
+
+class Sharing(Tracing):
+    """An extension whose sessions share what they send with those of the same key."""
+
+    def __init__(self, name: str, key: str = "key", **options: Any) -> None:
+        super().__init__(name, **options)
+        self.key = key
+
+    def create_server_session(self, offers: list[dict[str, Any]]) -> Any:
+        return SharingSession(self)
+
+
+class SharingSession:
+    """A session of `Sharing`."""
+
+    def __init__(self, extension: Sharing) -> None:
+        self._extension = extension
+        self.shared_key = extension.key
+
+    def generate_response(self) -> dict[str, Any]:
+        return {}
+
+    def process_shared_message(self, message: ExtensionMessage) -> ExtensionMessage:
+        self._extension.note("process_shared_message")
+        return ExtensionMessage(message.opcode, message.data + f"<{self._extension.name}>".encode())
+
+    def note_shared_message(self, message: ExtensionMessage) -> None:
+        self._extension.note("note_shared_message", message.data.decode())
+
+
+def pipeline_of(*extensions: Tracing) -> Pipeline:
+    """Return the pipeline of a server that uses these extensions."""
+    pipeline = respond(extensions, ", ".join(extension.name for extension in extensions))
+    assert pipeline is not None
+    return pipeline
+
+
+def test_a_shared_message_passes_through_the_extensions_in_order() -> None:
+    trace: list[str] = []
+    pipeline = pipeline_of(Sharing("a", trace=trace), Sharing("b", trace=trace))
+    message = pipeline.process_shared(ExtensionMessage(1, b"hello"))
+    assert message.data == b"hello<a><b>"
+    pipeline.note_shared(message)
+    assert trace == [
+        "a process_shared_message",
+        "b process_shared_message",
+        "a note_shared_message hello<a><b>",
+        "b note_shared_message hello<a><b>",
+    ]
+
+
+def test_pipelines_share_if_all_their_extensions_and_keys_are_the_same() -> None:
+    key = pipeline_of(Sharing("a"), Sharing("b")).shared_key()
+    assert key is not None
+    assert pipeline_of(Sharing("a"), Sharing("b")).shared_key() == key
+    for others in (
+        [Sharing("b"), Sharing("a")],
+        [Sharing("a")],
+        [Sharing("a"), Sharing("b", "other")],
+        [Sharing("a"), Sharing("c")],
+    ):
+        assert pipeline_of(*others).shared_key() != key
+    assert pipeline_of(Sharing("a"), Tracing("b")).shared_key() is None
+
+
+def test_an_error_over_a_shared_message_has_the_name_of_the_extension() -> None:
+    error = RuntimeError("no luck")
+    pipeline = pipeline_of(Sharing("a"), Sharing("b", fails=("process_shared_message", error)))
+    with pytest.raises(ExtensionError, match="b: no luck") as caught:
+        pipeline.process_shared(ExtensionMessage(1, b"hello"))
+    assert caught.value.__cause__ is error
 
 
 # The end

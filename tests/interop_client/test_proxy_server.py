@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from interop_client.conftest import PROXY
 from support import programs
+from support.forward_proxies import PROXY
 
 REFUSALS = {
     b"GET http://localhost/ HTTP/1.1\r\n\r\n": b"405 Method Not Allowed",

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from interop_client.conftest import CREDENTIALS, PASSWORD, PROXY, USER
 from support import programs
 from support.certificates import Certificates
+from support.forward_proxies import CREDENTIALS, PASSWORD, PROXY, USER
 
 SCRIPT = """
 import sys

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import ssl
 import sys
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -28,7 +29,7 @@ async def main(cert: str, key: str) -> None:
     context.load_cert_chain(cert, key)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    options = {"subprotocols": ["irc"], "process_request": check, "max_size": None}
+    options: dict[str, Any] = {"subprotocols": ["irc"], "process_request": check, "max_size": None}
     async with (
         serve(talk, "127.0.0.1", 0, **options) as plain,
         serve(talk, "127.0.0.1", 0, ssl=context, **options) as secure,

@@ -47,6 +47,8 @@ class Conversation:
         self.answers: list[Message] = []
         self.compressed = 0
         self.close: Close | None = None
+        self.extensions: str
+        self.refused: bool
         received = b""
         with socket.create_connection((address.hostname, address.port), 20) as self._socket:
             self._driver.start()
@@ -183,8 +185,12 @@ def test_our_client_converses_with_all_that_servers_on_node_can_answer(
 
 
 def test_a_server_that_does_not_know_the_extension_is_no_hindrance() -> None:
+    def echo(connection: ServerConnection) -> None:
+        for message in connection:
+            connection.send(message)
+
     with websockets.sync.server.serve(
-        lambda connection: [connection.send(message) for message in connection],
+        echo,
         "127.0.0.1",
         0,
         compression=None,

@@ -13,7 +13,8 @@ from websockets.sync.client import connect
 from faye_ws import Client
 from faye_ws.extensions import PermessageDeflate
 from support import drafts, programs
-from support.running_proxies import DEADLINE, dial, find_port, serve, wait_until_it_listens
+from support.programs import find_port
+from support.reverse_proxies import DEADLINE, dial, serve, wait_until_it_listens
 from support.streams import Cut, bytewise
 
 CONFIG = programs.ROOT / "examples" / "haproxy.cfg"

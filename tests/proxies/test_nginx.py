@@ -10,7 +10,8 @@ import pytest
 from websockets.sync.client import connect
 
 from support import drafts, programs
-from support.running_proxies import DEADLINE, dial, find_port, serve, wait_until_it_listens
+from support.programs import find_port
+from support.reverse_proxies import DEADLINE, dial, serve, wait_until_it_listens
 from support.streams import Cut, bytewise
 
 README = programs.ROOT / "README.md"

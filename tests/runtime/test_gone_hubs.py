@@ -8,12 +8,14 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
 
 from faye_ws import Client, ConnectionClosed, EventSource, WebSocket, broadcast
 from support import scripts, serving
+from support.parts import inbox_of
 from support.scripts import ScriptPeer
 from support.serving import DEADLINE, Serving, wait_for
 
@@ -95,7 +97,7 @@ def test_who_waits_for_a_hub_that_ends_waits_no_longer(connect: Serving) -> None
         threading.Thread(target=receive, daemon=True).start()
         # Until the call has come to this hub, and waits there.
         with gevent.Timeout(DEADLINE):
-            while not other._waiting:
+            while not inbox_of(other).readers.waiting:
                 gevent.sleep(0.01)
 
     path = connect.expect()
@@ -205,7 +207,7 @@ def test_a_child_takes_nothing_of_its_parents_streams(tmp_path: Path, kind: str)
 
     go_on = gevent.event.Event()
 
-    def app(environ: dict[str, object], start_response: object) -> object:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
         es = EventSource(environ, ping=None)
 
         def stream(event: object) -> None:
@@ -216,7 +218,7 @@ def test_a_child_takes_nothing_of_its_parents_streams(tmp_path: Path, kind: str)
                 gevent.sleep(0.01)
 
         es.on("open", stream)
-        return es(environ, start_response)  # type: ignore[arg-type]
+        return es(environ, start_response)
 
     server = WSGIServer(("127.0.0.1", 0), app, log=None)
     server.start()

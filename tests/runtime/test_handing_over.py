@@ -5,16 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import gevent
 import pytest
 from gevent.event import Event
 
-from faye_ws.runtime.handing_over import HubGone, hand_over
+from faye_ws.runtime import handing_over
 from faye_ws.runtime.reactor import Reactor, current_reactor
 from support import native
 from support.serving import DEADLINE, wait_for
+
+_T = TypeVar("_T")
+
+
+def hand_over(reactor: Reactor, function: Callable[[], _T], **options: Any) -> _T:
+    """Hand over a call to a hub that is there."""
+    return handing_over.hand_over(reactor, function, forget=pytest.fail, **options)
+
 
 # Whether the thread that hands a call over has a hub of its own.
 WAYS = {"thread": native.call, "greenlet": native.call_with_hub}
@@ -250,7 +259,9 @@ def test_a_call_is_made_again_if_the_signal_ends_the_process(loop: Loop) -> None
     assert len(calls) == 2
 
 
-def test_a_call_to_a_hub_that_is_gone_fails_at_once(other_thread: Way, loop: Loop) -> None:
+def test_a_call_to_a_hub_that_is_gone_is_made_here_when_all_is_forgotten(
+    other_thread: Way, loop: Loop
+) -> None:
     destroyed: list[Reactor] = []
 
     def make() -> None:
@@ -259,8 +270,11 @@ def test_a_call_to_a_hub_that_is_gone_fails_at_once(other_thread: Way, loop: Loo
 
     def call() -> None:
         for reactor in (loop.reactor, *destroyed):
-            with pytest.raises(HubGone):
-                hand_over(reactor, lambda: None)
+            done: list[str] = []
+            handing_over.hand_over(
+                reactor, partial(done.append, "call"), forget=partial(done.append, "forget")
+            )
+            assert done == ["forget", "call"]
 
     native.call_with_hub(make)
     other_thread(call)
@@ -269,9 +283,14 @@ def test_a_call_to_a_hub_that_is_gone_fails_at_once(other_thread: Way, loop: Loo
 def test_who_waits_for_a_hub_that_ends_waits_no_longer(
     other_thread: Way, loop: Loop, stubborn: Stubborn
 ) -> None:
+    forgotten = threading.Event()
+
+    def wait() -> bool:
+        # In the hub that ends it waits, and does not any more when that is gone.
+        return forgotten.is_set() or Event().wait()
+
     def call() -> None:
-        with pytest.raises(HubGone):
-            hand_over(loop.reactor, Event().wait)
+        assert handing_over.hand_over(loop.reactor, wait, forget=forgotten.set)
 
     ended = gevent.spawn(other_thread, call)
     wait_for(lambda: loop.reactor.calls, "it is handed over")

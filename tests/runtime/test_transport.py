@@ -11,7 +11,8 @@ import gevent
 import pytest
 import trustme
 
-from faye_ws.runtime.transport import TLSTransport, Transport, open_transport
+from faye_ws.runtime.tls_transport import TLSTransport, open_transport
+from faye_ws.runtime.transport import Transport
 from support.serving import DEADLINE, wait_for
 
 # More than the kernel takes on its own.

@@ -52,7 +52,7 @@ def main() -> None:
     if name == "pywsgi":
         from gevent.pywsgi import WSGIServer
 
-        options = dict(zip(("certfile", "keyfile"), tls, strict=False))
+        options: dict[str, Any] = dict(zip(("certfile", "keyfile"), tls, strict=False))
         server = WSGIServer(("127.0.0.1", 0), app, log=None, **options)
         server.start()
     else:

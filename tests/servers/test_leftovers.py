@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 import sys
@@ -21,30 +20,21 @@ HERE = Path(__file__).parent
 DEADLINE = 15.0
 CONVERSATIONS = 60
 GTHREAD = ["-m", "gunicorn", "-k", "gthread", "--threads", "4", "-b", "127.0.0.1:0"]
+GTHREAD += ["--no-control-socket"]
 
 
 @pytest.fixture(params=["gthread", "werkzeug"])
 def address(request: pytest.FixtureRequest) -> Iterator[str]:
     is_werkzeug = request.param == "werkzeug"
-    command: list[str | Path] = [sys.executable, "-u", HERE / "census.py"]
+    command: list[str | Path] = [sys.executable, "-u", HERE / "counting_app.py"]
     if not is_werkzeug:
-        command = [sys.executable, *GTHREAD, "--chdir", HERE, "--no-control-socket", "census:app"]
+        command = [sys.executable, *GTHREAD, "--chdir", HERE, "counting_app:app"]
     with programs.Program(command, env={"PYTHONPATH": str(programs.ROOT)}) as program:
         if is_werkzeug:
             port = int(program.wait_for_line(r"port (\d+)")[1])
         else:
-            port = _wait_for_gunicorn(program)
+            port = program.wait_for_gunicorn()
         yield f"127.0.0.1:{port}"
-
-
-def _wait_for_gunicorn(program: programs.Program) -> int:
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        match = re.search(r"Listening at: http://127.0.0.1:(\d+)", program.errors())
-        if match and "Booting worker" in program.errors():
-            return int(match[1])
-        time.sleep(0.02)
-    pytest.fail(program.errors())
 
 
 def _converse(address: str, number: int) -> None:

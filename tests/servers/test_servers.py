@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from support import drafts, programs
 from support.certificates import Certificates
@@ -56,7 +56,7 @@ class Served:
         """
         return f"{path}?{next(self._numbers)}"
 
-    def connect(self, path: str, **options: Any) -> ClientConnection:
+    def connect(self, path: str, **options: Any) -> Any:
         scheme = "wss" if self.trust else "ws"
         options.setdefault("compression", None)
         return connect(
@@ -137,11 +137,7 @@ def served(request: pytest.FixtureRequest, certificates: Certificates) -> Iterat
     program, port = start(server, app, tls)
     with program:
         if port is None:
-            listening = re.compile(r"Listening at: https?://127.0.0.1:(\d+)[\s\S]*Booting worker")
-            wait_for(lambda: listening.search(program.errors()), "it listens", program.errors)
-            match = listening.search(program.errors())
-            assert match is not None
-            port = int(match[1])
+            port = program.wait_for_gunicorn()
         else:
             port = int(program.wait_for_line(r"port (\d+)")[1])
         running = Served(program, port, tls)

@@ -148,13 +148,7 @@ def serve(name: str, tls: Certificates | None) -> Iterator[Served]:
 def wait_for_port(name: str, program: programs.Program) -> int:
     if name not in GUNICORN:
         return int(program.wait_for_line(r"^port (\d+)$")[1])
-    deadline = time.monotonic() + DEADLINE
-    listening = re.compile(r"Listening at: https?://127\.0\.0\.1:(\d+)[\s\S]*Booting worker")
-    while not (match := listening.search(program.errors())):
-        if time.monotonic() > deadline:
-            pytest.fail(program.errors())
-        time.sleep(0.02)
-    return int(match[1])
+    return program.wait_for_gunicorn(DEADLINE)
 
 
 @pytest.fixture(params=["plain", "TLS"])
@@ -174,8 +168,8 @@ def connect(served: Served, stack: ExitStack) -> tuple[list[Peer], list[Peer]]:
     for path in STREAMS * 2:
         peer = Peer(served)
         stack.enter_context(peer.socket)
-        line = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-        peer.ask(line.encode(), b" 200 ")
+        line = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode()
+        peer.ask(line + b"Accept: text/event-stream\r\n\r\n", b" 200 ")
         streams.append(peer)
     return websockets, streams
 

@@ -1,4 +1,4 @@
-"""What is said in every conversation, and the policies of our end."""
+"""What is said to other libraries with permessage-deflate, and the policies of our end."""
 
 from __future__ import annotations
 

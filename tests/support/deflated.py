@@ -7,7 +7,7 @@ from typing import Any
 
 from faye_ws.driver.rfc6455 import RFC6455
 from faye_ws.extensions import PermessageDeflate
-from support.ends import DEFLATE, Role
+from support.extended_drivers import DEFLATE, Role
 from support.wire import unframe
 
 TAIL = b"\x00\x00\xff\xff"

@@ -7,6 +7,7 @@ import random
 import socket
 from typing import Any, NamedTuple
 
+from support.reading import Reader
 from support.streams import Cut, whole
 
 HIXIE_75 = "hixie-75"
@@ -95,7 +96,7 @@ def make_key(chance: random.Random) -> Key:
     return Key("".join(characters), number)
 
 
-class Client:
+class Client(Reader):
     """A client at one end of a socket.
 
     Args:
@@ -118,12 +119,11 @@ class Client:
         seed: int = 1,
         is_secure: bool = False,
     ) -> None:
-        self.socket = sock
+        super().__init__(sock)
         self.version = version
         chance = random.Random(seed)
         self._keys = [make_key(chance), make_key(chance)]
         self.last_key = chance.randbytes(8) if version == HIXIE_76 else b""
-        self._buffer = b""
         self._prefix = "" if version == HIXIE_75 else "Sec-"
         secure = "s" if is_secure or hasattr(sock, "unwrap") else ""
         self.origin, self.location = f"http{secure}://{host}", f"ws{secure}://{host}{path}"
@@ -151,19 +151,17 @@ class Client:
         """
         if is_late:
             self.send(self.request, cut)
-            self._read_head()
+            self.read_answer()
             self.send(self.last_key + early, cut)
         else:
             self.send(self.request + self.last_key + early, cut)
-            self._read_head()
+            self.read_answer()
         if self.version == HIXIE_76:
             numbers = b"".join(key.number.to_bytes(4, "big") for key in self._keys)
             assert self.take(16) == hashlib.md5(numbers + self.last_key).digest()
 
-    def _read_head(self) -> None:
-        while b"\r\n\r\n" not in self._buffer:
-            self._read()
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+    def read_answer(self) -> None:
+        head = self.read_head()
         phrase = "Web Socket" if self.version == HIXIE_75 else "WebSocket"
         lines = head.decode().split("\r\n")
         assert lines[0] == f"HTTP/1.1 101 {phrase} Protocol Handshake"
@@ -184,25 +182,7 @@ class Client:
     def read_text(self) -> str:
         """Return the next message."""
         assert self.take(1) == b"\x00"
-        while b"\xff" not in self._buffer:
-            self._read()
-        message, _, self._buffer = self._buffer.partition(b"\xff")
-        return message.decode()
-
-    def take(self, length: int) -> bytes:
-        """Return the next bytes."""
-        while len(self._buffer) < length:
-            self._read()
-        data, self._buffer = self._buffer[:length], self._buffer[length:]
-        return data
-
-    def read_to_end(self) -> bytes:
-        """Return all bytes up to the end of TCP."""
-        try:
-            while True:
-                self._read()
-        except EOFError:
-            return self._buffer
+        return self.take_until(b"\xff").decode()
 
     def close(self) -> None:
         """Close as the draft has it, and see that the server does."""
@@ -223,9 +203,3 @@ class Client:
             self.send(CLOSING)
         assert self.read_to_end() == b""
         self.socket.close()
-
-    def _read(self) -> None:
-        data = self.socket.recv(2**16)
-        if not data:
-            raise EOFError(f"the server has hung up after {self._buffer!r}")
-        self._buffer += data

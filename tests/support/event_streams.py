@@ -1,16 +1,12 @@
-"""The servers of these tests, each in a process of its own."""
+"""Every WSGI server, each in a process of its own, with the application of tests/event_streams."""
 
 from __future__ import annotations
 
 import re
-import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from support import programs
 
@@ -55,25 +51,7 @@ def serve(name: str, port: int = 0) -> Iterator[Served]:
         )
     with program:
         if name in GUNICORN:
-            port = wait_for_gunicorn(program)
+            port = program.wait_for_gunicorn()
         else:
             port = int(program.wait_for_line(r"^port (\d+)$")[1])
         yield Served(name, program, port)
-
-
-def wait_for_gunicorn(program: programs.Program) -> int:
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        match = re.search(r"Listening at: http://127.0.0.1:(\d+)", program.errors())
-        if match and "Booting worker" in program.errors():
-            return int(match[1])
-        if time.monotonic() > deadline:
-            pytest.fail(program.errors())
-        time.sleep(0.02)
-
-
-def find_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

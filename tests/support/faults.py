@@ -17,6 +17,7 @@ from gevent.event import Event
 
 from faye_ws import ConnectionClosed, MessageEvent, WebSocket, broadcast
 from support import serving
+from support.parts import endpoint_of, is_stalled
 from support.serving import (
     BINARY,
     DEADLINE,
@@ -153,7 +154,7 @@ def _a_peer_never_reads(connect: Serving) -> None:
 def _a_peer_resets_while_it_is_sent_to(connect: Serving) -> None:
     ws, peer = connect(max_backlog=1000)
     senders = [gevent.spawn(ws.send, FLOOD) for _ in range(3)]
-    wait_for(lambda: ws._backlogged or senders[-1].ready(), "the senders wait")
+    wait_for(lambda: endpoint_of(ws).is_congested or senders[-1].ready(), "the senders wait")
     peer.reset()
 
 
@@ -186,7 +187,7 @@ def _a_flood_comes_that_nobody_reads(connect: Serving) -> None:
                 peer.send(frame(BINARY, bytes(2**16)))
 
     flooding = gevent.spawn(flood)
-    wait_for(lambda: ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ws), "the peer has to wait")
     flooding.kill()
     peer.reset()
     ws.close()
@@ -217,7 +218,12 @@ def _a_listener_blocks_beyond_the_end(connect: Serving) -> None:
     go_on = Event()
     ws, peer = connect(lambda ws: ws.on("message", lambda event: go_on.wait()))
     peer.send(text("hello") * 3 + close())
-    gevent.spawn(lambda: (ws.wait_closed(), go_on.set()))
+
+    def let_go_at_the_end() -> None:
+        ws.wait_closed()
+        go_on.set()
+
+    gevent.spawn(let_go_at_the_end)
 
 
 @_add
@@ -260,10 +266,10 @@ def _interrupt(connect: Serving, use: Callable[[WebSocket], object]) -> None:
     ws, peer = connect(max_backlog=1000)
 
     def time_out() -> None:
-        with Timeout(0.02, False):
+        with Timeout(0.02, False):  # type: ignore[arg-type]
             use(ws)
 
-    greenlets = [gevent.spawn(time_out), gevent.spawn(use, ws)]
+    greenlets: list[Any] = [gevent.spawn(time_out), gevent.spawn(use, ws)]
     gevent.sleep(0.01)
     greenlets[1].kill()
     greenlets[0].join()

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import websocket
 import websockets.asyncio.client
 import websockets.sync.client
 from selenium import webdriver
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-import websocket
 from support import programs
 from support.conversation import Message, Outcome, Script
 

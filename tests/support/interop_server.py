@@ -1,4 +1,4 @@
-"""The server under test, in a process of its own."""
+"""Our server, in a process of its own, for clients that are none of ours."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,12 @@ def miss(what: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"{what}, and CI demands it", pytrace=False)
     pytest.skip(what)
+
+
+def find_port() -> int:
+    """Return a port that nobody listens on, for a program that can't take any and tell which."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
 
 
 class Program:
@@ -102,6 +109,20 @@ class Program:
         # Not read(): the position in the file is the program's as well as ours.
         descriptor = self._errors.fileno()
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
+
+    def wait_for_error(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
+        """Return the first match in all that has been written to the standard error output."""
+        deadline = time.monotonic() + timeout
+        while not (match := re.search(pattern, self.errors())):
+            if time.monotonic() > deadline:
+                self._fail(f"wrote nothing with {pattern!r} in {timeout} s")
+            time.sleep(0.02)
+        return match
+
+    def wait_for_gunicorn(self, timeout: float = 15.0) -> int:
+        """Return the port of a gunicorn, once its worker has begun."""
+        listening = r"Listening at: https?://127\.0\.0\.1:(\d+)[\s\S]*Booting worker"
+        return int(self.wait_for_error(listening, timeout)[1])
 
     def stop(self, signum: int = signal.SIGTERM, timeout: float = 15.0) -> int:
         """End the program with a signal, and return its exit code."""

@@ -30,7 +30,7 @@ def redirecting(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 def serve(application: Application, **options: Any) -> Iterator[int]:
     server = WSGIServer(("127.0.0.1", 0), application, log=None, error_log=None, **options)
     server.start()
-    yield server.server_port
+    yield int(server.address[1])
     server.stop()
 
 

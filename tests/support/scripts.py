@@ -12,67 +12,42 @@ import textwrap
 from pathlib import Path
 from types import TracebackType
 
-from faye_ws.driver.handshake import compute_accept
-from support import programs
+from support import programs, wire
+from support.reading import Reader
+from support.wire import CLOSE, PING, PONG
+from support.wire import WHOLE_TEXT as TEXT
+
+__all__ = ["CLOSE", "PING", "TEXT", "ScriptPeer", "run"]
 
 DEADLINE = 15.0
 
-TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 
-
-class ScriptPeer:
+class ScriptPeer(Reader):
     """The server that a script connects to, one connection at a time."""
 
     def __init__(self) -> None:
+        super().__init__(None)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(DEADLINE)
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/"
-        self._buffer = b""
-        self.socket: socket.socket
 
     def accept(self) -> ScriptPeer:
         """Take the next connection, and do the opening handshake."""
-        self.socket, _ = self._listener.accept()
-        self.socket.settimeout(DEADLINE)
-        self._buffer = b""
-        while b"\r\n\r\n" not in self._buffer:
-            self._read()
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
-        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
-        key = compute_accept(fields["Sec-WebSocket-Key"])
-        self.socket.sendall(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n\r\n".encode()
-        )
+        sock, _ = self._listener.accept()
+        sock.settimeout(DEADLINE)
+        self.socket, self._buffer = sock, b""
+        key = wire.fields_of(self.read_head())[b"sec-websocket-key"]
+        sock.sendall(wire.response(key.decode()))
         return self
 
     def send(self, first: int, payload: bytes = b"") -> None:
-        """Send a frame of up to 125 bytes."""
-        self.socket.sendall(bytes((first, len(payload))) + payload)
-
-    def read_frame(self) -> tuple[int, bytes]:
-        """Return the first byte and the payload of the next frame of up to 125 bytes."""
-        first, second = self._take(2)
-        key = self._take(4)
-        masked = self._take(second & 0x7F)
-        return first, bytes(byte ^ key[index % 4] for index, byte in enumerate(masked))
+        """Send a frame."""
+        self.socket.sendall(wire.frame(first, payload))
 
     def is_alive(self) -> bool:
         """Tell whether a ping is answered."""
         self.send(PING, b"there?")
         return self.read_frame() == (PONG, b"there?")
-
-    def _take(self, length: int) -> bytes:
-        while len(self._buffer) < length:
-            self._read()
-        data, self._buffer = self._buffer[:length], self._buffer[length:]
-        return data
-
-    def _read(self) -> None:
-        data = self.socket.recv(2**16)
-        if not data:
-            raise EOFError
-        self._buffer += data
 
     def __enter__(self) -> ScriptPeer:
         return self
@@ -84,7 +59,7 @@ class ScriptPeer:
         traceback: TracebackType | None,
     ) -> None:
         self._listener.close()
-        if hasattr(self, "socket"):
+        if self.socket is not None:
             self.socket.close()
 
 

@@ -28,7 +28,9 @@ from greenlet import greenlet
 import faye_ws
 from faye_ws import WebSocket
 from faye_ws.runtime.reactor import current_reactor
-from faye_ws.websocket import dispatcher
+from faye_ws.websocket.phase import LIMITS, Phase
+from support import wire
+from support.reading import Reader
 
 # Seconds after which a test has waited long enough.
 DEADLINE = 10.0
@@ -37,15 +39,15 @@ PACKAGE = str(Path(faye_ws.__file__).parent) + os.sep
 # The kernel's buffers are kept small, so that a peer that does not read is noticed soon.
 KERNEL_BUFFER = 2**16
 
-TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
-
-_KEY = b"\x37\xfa\x21\x3d"
+# First bytes of frames that are whole.
+TEXT, BINARY = wire.WHOLE_TEXT, wire.WHOLE_BINARY
+CLOSE, PING, PONG = wire.CLOSE, wire.PING, wire.PONG
 
 Accept = Callable[[WebSocket], object]
 Application = Callable[..., Any]
 
 
-def wait_for(condition: Callable[[], object], what: object) -> None:
+def wait_for(condition: Callable[..., object], what: object) -> None:
     """Wait until a condition is met, or fail at the deadline."""
     deadline = time.monotonic() + DEADLINE
     while not condition():
@@ -108,21 +110,9 @@ def wait_until_nothing_is_left(before: Counter[str]) -> None:
     wait_for(is_nothing_left, left)
 
 
-def frame(first: int, payload: bytes = b"", key: bytes = _KEY) -> bytes:
+def frame(first: int, payload: bytes = b"", key: bytes = wire.KEY) -> bytes:
     """Return a client's frame; with an empty key it is not masked, as a server's."""
-    length = len(payload)
-    mask_bit = 0x80 if key else 0
-    if length < 126:
-        head = bytes((first, mask_bit | length))
-    elif length < 2**16:
-        head = bytes((first, mask_bit | 126)) + length.to_bytes(2, "big")
-    else:
-        head = bytes((first, mask_bit | 127)) + length.to_bytes(8, "big")
-    if key:
-        pad = (key * (length // 4 + 1))[:length]
-        masked = int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")
-        payload = key + masked.to_bytes(length, "big")
-    return head + payload
+    return wire.frame(first, payload, key)
 
 
 def text(message: str) -> bytes:
@@ -156,33 +146,23 @@ def _small_socket() -> Any:
     return sock
 
 
-class Peer:
+class Peer(Reader):
     """The other end of a connection: a client that knows nothing but bytes."""
 
     def __init__(self, port: int) -> None:
-        self.socket = _small_socket()
+        super().__init__(_small_socket())
         self.socket.settimeout(DEADLINE)
         self.socket.connect(("127.0.0.1", port))
         self.head = b""
-        self._buffer = b""
 
     def open(self, request: bytes | None = None, early: bytes = b"") -> None:
         """Send the opening handshake, and frames right behind it, and read the response."""
         self.send((handshake() if request is None else request) + early)
-        while b"\r\n\r\n" not in self._buffer:
-            self._read()
-        self.head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        self.head = self.read_head()
 
     def send(self, data: bytes) -> None:
         """Send bytes."""
         self.socket.sendall(data)
-
-    def read_frame(self) -> tuple[int, bytes]:
-        """Return the first byte and the payload of the next frame."""
-        first, length = self._take(2)
-        if length >= 126:
-            length = int.from_bytes(self._take(2 if length == 126 else 8), "big")
-        return first, self._take(length)
 
     def read_frames(self, count: int) -> list[tuple[int, bytes]]:
         """Return the next frames."""
@@ -202,15 +182,6 @@ class Peer:
             return 1005, ""
         return int.from_bytes(payload[:2], "big"), payload[2:].decode()
 
-    def read_to_end(self) -> bytes:
-        """Return all bytes that come before the other end says that it sends no more."""
-        while True:
-            try:
-                self._read()
-            except EOFError:
-                data, self._buffer = self._buffer, b""
-                return data
-
     def echoes(self, message: str) -> bool:
         """Tell whether a message comes back as it was."""
         self.send(text(message))
@@ -229,18 +200,6 @@ class Peer:
         linger = struct.pack("ii", 1, 0)
         self.socket.setsockopt(constants.SOL_SOCKET, constants.SO_LINGER, linger)
         self.socket.close()
-
-    def _take(self, length: int) -> bytes:
-        while len(self._buffer) < length:
-            self._read()
-        data, self._buffer = self._buffer[:length], self._buffer[length:]
-        return data
-
-    def _read(self) -> None:
-        data = self.socket.recv(2**16)
-        if not data:
-            raise EOFError
-        self._buffer += data
 
 
 class ErrorLog:
@@ -274,7 +233,8 @@ class Serving:
         listener.listen(1024)
         self.port: int = listener.getsockname()[1]
         self.errors = ErrorLog()
-        self._server = WSGIServer(listener, self._answer, log=None, error_log=self.errors)
+        server: Any = WSGIServer
+        self._server = server(listener, self._answer, log=None, error_log=self.errors)
         self._peers: list[Peer] = []
         self._expected: dict[str, _Expected] = {}
         self._paths = (f"/{number}" for number in itertools.count())
@@ -350,7 +310,7 @@ class Serving:
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     """Open connections to a server in the test's own hub."""
-    hub = gevent.get_hub()
+    hub: Any = gevent.get_hub()
     # What lives as long as the hub must not count as left behind.
     gevent.sleep(0)
     before = count_descriptors()
@@ -359,7 +319,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     try:
         yield serving
         # The test is over, so nobody is going to answer anything any more.
-        monkeypatch.setattr(dispatcher, "_END_GRACE", 0.0)
+        monkeypatch.setitem(LIMITS, Phase.ENDING, 0.0)
         serving.stop()
         wait_for(serving.is_idle, current_reactor().members)
         assert current_reactor().heartbeat._order == []

@@ -41,7 +41,7 @@ class Script:
     def _accept(self) -> None:
         while True:
             sock, _ = self._listener.accept()
-            conversation = gevent.spawn(self._answer, sock)
+            conversation: Any = gevent.spawn(self._answer, sock)
             # Also if it is killed before it has begun.
             conversation.rawlink(lambda _, sock=sock: sock.close())
             self._greenlets.append(conversation)
@@ -90,6 +90,8 @@ def read_head(sock: Any) -> bytes:
 def flood(first: bytes, piece: bytes) -> Iterator[str]:
     """Answer every request with `first`, and then with the same again and again, faster than
     anybody reads: in native threads, which wait for nobody. The URL of it."""
+    # So that the clients of the test live in its hub, also if it is the first to make one.
+    gevent.get_hub()
     pieces = piece * (_FLOOD // len(piece))
     listener = plain_socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []

@@ -21,8 +21,9 @@ from faye_ws import (
     ReadyState,
     WebSocket,
 )
-from faye_ws.websocket import dispatcher
+from faye_ws.websocket.phase import LIMITS, Phase
 from support import serving
+from support.parts import inbox_of, is_stalled
 from support.serving import (
     DEADLINE,
     PING,
@@ -253,7 +254,7 @@ def test_a_close_is_answered_after_the_message_whoever_else_waits_for_it(
     assert answering.wait(DEADLINE)
     waiter = Greenlet(ask, ws)
     waiter.start()
-    wait_for(lambda: ws._waiting, "somebody waits for the end")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "somebody waits for the end")
     peer.send(serving.close(4000))
     gevent.sleep(0.05)
     go_on.set()
@@ -310,7 +311,7 @@ def test_a_close_is_answered_at_once_if_the_listener_waits_for_it(
     type: str,
 ) -> None:
     # A listener that waits for more has answered all that came: it needs no time for that.
-    monkeypatch.setattr(dispatcher, "_END_GRACE", DEADLINE + 2)
+    monkeypatch.setitem(LIMITS, Phase.ENDING, DEADLINE + 2)
     ended = Event()
 
     def listen(ws: WebSocket) -> None:
@@ -320,7 +321,7 @@ def test_a_close_is_answered_at_once_if_the_listener_waits_for_it(
     ws, peer = connect(lambda ws: ws.on(type, lambda event: listen(ws)))
     if type == "message":
         peer.send(text("to the listener"))
-    wait_for(lambda: ws._waiting, "the listener waits")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "the listener waits")
     peer.send(serving.close())
     assert peer.read_close() == (1000, "")
     assert ended.wait(DEADLINE)
@@ -378,8 +379,13 @@ def test_the_peers_answer_to_a_close_is_heard_although_messages_wait(
     waiting = [] if state == "paused" else [frame(serving.BINARY, bytes(2**16))] * 64
     if state == "paused":
         ws.pause()
-    sender = gevent.spawn(lambda: [peer.send(data) for data in (*waiting, serving.close(4000))])
-    wait_for(lambda: ws._stalled, "the peer has to wait")
+
+    def send_all() -> None:
+        for data in (*waiting, serving.close(4000)):
+            peer.send(data)
+
+    sender = gevent.spawn(send_all)
+    wait_for(lambda: is_stalled(ws), "the peer has to wait")
     ws.close(4000)
     event = ws.wait_closed(DEADLINE)
     assert (event.code, event.was_clean) == (4000, True)

@@ -13,6 +13,7 @@ from gevent.event import Event
 
 from faye_ws import ConnectionClosed, MessageEvent, WebSocket
 from support import serving
+from support.parts import inbox_of, is_stalled
 from support.serving import BINARY, DEADLINE, PING, PONG, Peer, Serving, frame, text, wait_for
 
 connect = serving.connect
@@ -66,7 +67,7 @@ def test_a_receive_that_times_out_loses_nothing(connect: Serving) -> None:
 def test_a_receive_may_wait_for_ever(connect: Serving, timeout: float | None) -> None:
     ws, peer = connect()
     receiver = gevent.spawn(ws.receive, timeout)
-    wait_for(lambda: ws._waiting, "it waits")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "it waits")
     peer.send(text("at last"))
     assert receiver.get(timeout=DEADLINE) == "at last"
 
@@ -111,7 +112,9 @@ def test_a_receive_that_is_interrupted_loses_nothing(
 def test_each_of_several_receivers_gets_a_message(connect: Serving) -> None:
     ws, peer = connect()
     receivers = [gevent.spawn(ws.receive) for _ in range(3)]
-    wait_for(lambda: ws._waiting and len(ws._waiting) == 3, "they wait")
+    wait_for(
+        lambda: inbox_of(ws).readers.waiting and len(inbox_of(ws).readers.waiting) == 3, "they wait"
+    )
     peer.send(text("a") + text("b"))
     peer.send(text("c"))
     received = [receiver.get(timeout=DEADLINE) for receiver in receivers]
@@ -156,7 +159,7 @@ def test_iteration_raises_what_else_closed_the_connection(
 def test_receive_raises_for_ever_once_the_connection_is_closed(connect: Serving) -> None:
     ws, peer = connect()
     receiver = gevent.spawn(_closing_code, ws)
-    wait_for(lambda: ws._waiting, "it waits")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "it waits")
     peer.send(serving.close(4000))
     assert receiver.get(timeout=DEADLINE) == 4000
     assert [_closing_code(ws) for _ in range(2)] == [4000, 4000]
@@ -171,7 +174,7 @@ def _closing_code(ws: WebSocket) -> int:
 def test_messages_that_came_before_the_end_are_received_after_it(connect: Serving) -> None:
     ws, peer = connect()
     peer.send(text("a") + text("b"))
-    wait_for(lambda: ws._messages, "they have come")
+    wait_for(lambda: inbox_of(ws).messages, "they have come")
     peer.reset()
     wait_for(lambda: ws.ready_state == WebSocket.CLOSED, "the connection is closed")
     assert [ws.receive(), ws.receive()] == ["a", "b"]
@@ -240,7 +243,7 @@ def test_a_receive_that_waits_goes_before_the_listeners(connect: Serving) -> Non
     heard: list[str] = []
     ws, peer = connect(lambda ws: ws.on("message", lambda event: heard.append(event.data)))
     receiver = gevent.spawn(ws.receive)
-    wait_for(lambda: ws._waiting, "it waits")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "it waits")
     peer.send(text("for the receiver") + text("for the listener"))
     assert receiver.get(timeout=DEADLINE) == "for the receiver"
     wait_for(lambda: heard, "the listener has heard the other")
@@ -250,7 +253,7 @@ def test_a_receive_that_waits_goes_before_the_listeners(connect: Serving) -> Non
 def test_a_listener_that_comes_late_hears_what_has_waited(connect: Serving) -> None:
     ws, peer = connect()
     peer.send(text("a") + text("b"))
-    wait_for(lambda: ws._messages, "they have come")
+    wait_for(lambda: inbox_of(ws).messages, "they have come")
     heard: list[str] = []
     ws.on("message", lambda event: heard.append(event.data))
     wait_for(lambda: heard == ["a", "b"], "it has heard both")
@@ -332,8 +335,8 @@ def test_a_flood_of_the_smallest_frames_is_bounded_too(connect: Serving, message
             gevent.sleep(0)
 
     flooding = gevent.spawn(flood)
-    wait_for(lambda: ws._stalled or flooding.ready(), "the peer has to wait, or is heard")
-    assert len(ws._messages or ()) < 2**15
+    wait_for(lambda: is_stalled(ws) or flooding.ready(), "the peer has to wait, or is heard")
+    assert len(inbox_of(ws).messages or ()) < 2**15
     assert ws.buffered_amount < 2**21
     flooding.kill()
     peer.hang_up()
@@ -375,7 +378,9 @@ def test_pings_are_answered_while_a_listener_blocks(connect: Serving) -> None:
     go_on = Event()
     ws, peer = connect(lambda ws: ws.on("message", lambda event: go_on.wait()))
     peer.send(text("block"))
-    wait_for(lambda: ws._busy and not ws._messages, "the listener blocks")
+    wait_for(
+        lambda: inbox_of(ws).listening.worker and not inbox_of(ws).messages, "the listener blocks"
+    )
     peer.send(frame(PING, b"still there?"))
     assert peer.read_frame() == (PONG, b"still there?")
     go_on.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -12,6 +13,7 @@ from gevent.event import Event
 
 from faye_ws import ReadyState, WebSocket
 from support import serving
+from support.parts import endpoint_of, inbox_of
 from support.serving import (
     BINARY,
     CLOSE,
@@ -154,7 +156,7 @@ def test_send_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does(
             sent.append(number)
 
     sender = gevent.spawn(send)
-    wait_for(lambda: ws._backlogged, "the sender waits")
+    wait_for(lambda: endpoint_of(ws).is_congested, "the sender waits")
     count = len(sent)
     for _ in range(20):
         gevent.sleep(0)
@@ -183,7 +185,7 @@ def test_a_sender_that_is_interrupted_in_its_wait_has_sent_its_message(
             ended.append(error)
 
     sender = gevent.spawn(send)
-    wait_for(lambda: ws._backlogged, "the sender waits")
+    wait_for(lambda: endpoint_of(ws).is_congested, "the sender waits")
     if interruption == "kill":
         sender.kill(timeout=DEADLINE)
     wait_for(lambda: ended, "the sender is interrupted")
@@ -198,7 +200,7 @@ def test_a_sender_that_is_interrupted_in_its_wait_has_sent_its_message(
 def test_a_sender_that_waits_goes_on_when_the_connection_ends(connect: Serving, end: str) -> None:
     ws, peer = connect(max_backlog=1000, close_timeout=0.2)
     sender = gevent.spawn(ws.send, bytes(FLOOD))
-    wait_for(lambda: ws._backlogged, "the sender waits")
+    wait_for(lambda: endpoint_of(ws).is_congested, "the sender waits")
     if end == "close":
         ws.close()
     else:
@@ -220,7 +222,7 @@ def test_a_sender_that_never_pauses_hears_that_the_peer_has_gone(connect: Servin
 def test_a_peer_that_does_not_read_holds_up_no_other(connect: Serving) -> None:
     slow, lazy = connect(max_backlog=1000)
     sender = gevent.spawn(slow.send, bytes(FLOOD))
-    wait_for(lambda: slow._backlogged, "the sender waits")
+    wait_for(lambda: endpoint_of(slow).is_congested, "the sender waits")
     _, other = connect(lambda ws: ws.on("message", lambda event: ws.send(event.data)))
     assert other.echoes("hello")
     lazy.hang_up()
@@ -234,13 +236,14 @@ def test_a_peer_that_sends_all_before_it_reads_is_heard_while_we_send_to_it(
     ws, peer = connect(max_backlog=2**16)
     message = bytes(FLOOD)
     sender = gevent.spawn(ws.send, message)
-    wait_for(lambda: ws._backlogged, "we wait for the peer")
+    wait_for(lambda: endpoint_of(ws).is_congested, "we wait for the peer")
     received: list[str | bytes] = []
     receiver = gevent.spawn(lambda: received.extend(ws.receive(DEADLINE) for _ in range(8)))
     for _ in range(8):
         peer.send(frame(BINARY, message))
     assert peer.read_frame() == (BINARY, message)
-    gevent.joinall([sender, receiver], timeout=DEADLINE, raise_error=True)
+    both: list[Any] = [sender, receiver]
+    gevent.joinall(both, timeout=DEADLINE, raise_error=True)
     assert received == [message] * 8
 
 
@@ -253,7 +256,7 @@ def test_frames_of_many_senders_do_not_mix(connect: Serving) -> None:
             ws.send(bytes((number,)) * size)
 
     senders = [gevent.spawn(send, number) for number in range(30)]
-    wait_for(lambda: ws._backlogged, "the senders wait")
+    wait_for(lambda: endpoint_of(ws).is_congested, "the senders wait")
     frames = peer.read_frames(30 * len(sizes))
     for number in range(30):
         own = [payload for _, payload in frames if payload[:1] == bytes((number,))]
@@ -297,8 +300,8 @@ class CountingSocket:
 def test_the_replies_to_messages_that_came_together_go_out_together(connect: Serving) -> None:
     ws, peer = connect(lambda ws: ws.on("message", lambda event: ws.send(event.data)))
     assert peer.echoes("open")
-    assert ws._transport is not None
-    counting = ws._transport._socket = CountingSocket(ws._transport._socket)
+    assert endpoint_of(ws).transport is not None
+    counting = endpoint_of(ws).transport.socket = CountingSocket(endpoint_of(ws).transport.socket)
     peer.send(b"".join(text(str(number)) for number in range(100)))
     assert [peer.read_text() for _ in range(100)] == [str(number) for number in range(100)]
     assert counting.sends == 1
@@ -338,7 +341,7 @@ def test_the_pong_to_a_later_ping_answers_the_ones_before_it(connect: Serving) -
     ws, peer = connect()
     ponged: list[str] = []
     for name in ("a", "b", "c"):
-        ws.ping(name, lambda name=name: ponged.append(name))
+        ws.ping(name, partial(ponged.append, name))
     peer.send(frame(PONG, b"b"))
     wait_for(lambda: len(ponged) == 2, "two are called")
     peer.send(frame(PONG, b"a") + frame(PONG, b"c"))
@@ -379,4 +382,4 @@ def test_callbacks_for_pongs_that_never_come_are_bounded(connect: Serving) -> No
         ws.ping(str(number), lambda: None)
         gevent.sleep(0)
     reader.get(timeout=DEADLINE)
-    assert len(ws._pings or ()) < 1000
+    assert len(inbox_of(ws).pongs or ()) < 1000

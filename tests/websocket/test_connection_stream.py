@@ -8,6 +8,7 @@ import gevent
 
 from faye_ws import MessageEvent, ReadyState, WebSocket
 from support import serving
+from support.parts import is_stalled
 from support.serving import BINARY, DEADLINE, TEXT, Serving, frame, text, wait_for
 
 connect = serving.connect
@@ -64,7 +65,7 @@ def test_a_pipe_to_a_slow_reader_makes_the_writer_wait(connect: Serving) -> None
             sent.append(number)
 
     writing = gevent.spawn(write)
-    wait_for(lambda: source._stalled, "the writer has to wait")
+    wait_for(lambda: is_stalled(source), "the writer has to wait")
     assert len(sent) < count
     assert target.buffered_amount < 2**18
     assert reader.read_frames(count) == [(BINARY, bytes(2**16))] * count

@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from faye_ws import ConnectionClosed, MessageEvent, WebSocket, broadcast
 from support import serving
+from support.parts import endpoint_of, inbox_of
 from support.serving import BINARY, DEADLINE, PING, PONG, Peer, Serving, frame, text, wait_for
 
 connect = serving.connect
@@ -117,7 +118,7 @@ def test_a_thread_waits_for_a_slow_peer_and_nothing_else_does(
 ) -> None:
     ws, peer = connect(max_backlog=1000)
     thread = Thread(lambda: ws.send(bytes(2**21)), own_hub)
-    wait_for(lambda: ws._backlogged, "the thread waits")
+    wait_for(lambda: endpoint_of(ws).is_congested, "the thread waits")
     _, other = connect(lambda ws: ws.on("message", lambda event: ws.send(event.data)))
     assert other.echoes("not held up")
     assert peer.read_frame() == (BINARY, bytes(2**21))
@@ -161,7 +162,7 @@ def test_a_message_that_comes_as_its_receiver_is_killed_is_not_lost(connect: Ser
 
     def work() -> None:
         receiver = gevent.spawn(ws.receive)
-        while not ws._waiting:
+        while not inbox_of(ws).readers.waiting:
             gevent.sleep(0.001)
         waits.set()
         # The message comes now, but nothing of this thread runs before the kill.
@@ -192,7 +193,7 @@ def test_a_listener_that_another_thread_adds_hears_what_has_waited(
 ) -> None:
     ws, peer = connect()
     peer.send(text("a"))
-    wait_for(lambda: ws._messages, "it has come")
+    wait_for(lambda: inbox_of(ws).messages, "it has come")
     heard = Event()
 
     def work() -> None:
@@ -216,7 +217,7 @@ def test_a_closed_connection_can_be_used_when_its_thread_is_gone() -> None:
             ws = server.accepted(path)
             connections.append(ws)
             peer.send(text("kept"))
-            wait_for(lambda: ws._messages, "it has come")
+            wait_for(lambda: inbox_of(ws).messages, "it has come")
             peer.reset()
             assert ws.wait_closed(DEADLINE).code == 1006
 
@@ -232,8 +233,8 @@ def test_a_closed_connection_can_be_used_when_its_thread_is_gone() -> None:
     (ws,) = connections
     assert closed.is_set()
     # Another thread may have the number of the one that has ended.
-    assert ws._reactor is not None
-    ws._reactor._thread = -1
+    assert endpoint_of(ws).reactor is not None
+    endpoint_of(ws).reactor.thread = -1
     assert ws.ready_state == WebSocket.CLOSED
     assert ws.send("no") is False
     assert ws.ping() is False

@@ -9,7 +9,7 @@ import pytest
 
 from faye_ws import ConnectionClosed, ReadyState, WebSocket, broadcast
 from faye_ws.runtime.reactor import current_reactor
-from faye_ws.websocket import link
+from faye_ws.websocket.phase import LIMITS, Phase
 from support import drafts, serving
 from support.drafts import DRAFTS, HIXIE_75, HIXIE_76, VERSIONS, text
 from support.serving import DEADLINE, Serving, wait_for
@@ -101,7 +101,7 @@ def test_what_is_sent_before_the_last_key_goes_out_after_it(connect: Serving) ->
     path = connect.expect(accept, versions=VERSIONS)
     client = dial(connect, HIXIE_76, path)
     client.send(client.request)
-    client._read_head()
+    client.read_answer()
     [ws] = ends
     gevent.sleep(0.02)
     assert ws.ready_state is ReadyState.CONNECTING
@@ -127,11 +127,11 @@ def test_what_is_sent_before_the_last_key_goes_out_after_it(connect: Serving) ->
 def test_a_last_key_that_does_not_come_ends_the_connection(
     connect: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "_OPENING_TIMEOUT", 0.1)
+    monkeypatch.setitem(LIMITS, Phase.OPENING, 0.1)
     path = connect.expect(versions=VERSIONS)
     client = dial(connect, HIXIE_76, path)
     client.send(client.request + client.last_key[:7])
-    client._read_head()
+    client.read_answer()
     assert client.read_to_end() == b""
     assert connect.accepted(path).wait_closed(DEADLINE).code == 1006
 

@@ -15,9 +15,11 @@ from gevent.event import Event
 
 from faye_ws import Client, ConnectionClosed
 from faye_ws.extensions import PermessageDeflate
-from faye_ws.websocket import link
+from faye_ws.websocket import watches
 from faye_ws.websocket.connection import Connection
+from faye_ws.websocket.phase import Phase
 from support import serving, wire
+from support.parts import endpoint_of, is_stalled
 from support.serving import DEADLINE, Serving, handshake, wait_for
 
 connect = serving.connect
@@ -64,7 +66,7 @@ class Ends(NamedTuple):
             data += more
         return data
 
-    def send_more(self, *pieces: bytes) -> gevent.Greenlet:
+    def send_more(self, *pieces: bytes) -> gevent.Greenlet[..., None]:
         """Send pieces as fast as they are taken, in a greenlet of its own."""
         return gevent.spawn(self._send_all, pieces)
 
@@ -106,7 +108,7 @@ def open_ends(request: pytest.FixtureRequest, connect: Serving) -> Iterator[Open
     if request.param == "server":
         yield lambda **options: _open_server(connect, **options)
         return
-    peers = []
+    peers: list[Any] = []
 
     def open_client(**options: Any) -> Ends:
         ends = _open_client(listener, **options)
@@ -134,7 +136,7 @@ def test_compressed_messages_are_inflated_when_there_is_room_for_them(
     tracemalloc.start()
     try:
         ends.peer.sendall(stream)
-        wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+        wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
         held, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -158,7 +160,7 @@ def test_listeners_hear_all_that_has_waited(open_ends: Open) -> None:
 
     ends.ws.on("message", message)
     ends.peer.sendall(ends.deflated(*[bytes(MEBIBYTE)] * MANY, "the last"))
-    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
     go_on.set()
     wait_for(lambda: heard == [MEBIBYTE] * MANY + [8], "all are heard")
 
@@ -168,7 +170,7 @@ def test_what_stands_behind_a_full_inbox_waits_its_turn(open_ends: Open) -> None
     messages = [bytes(MEBIBYTE)] * 3
     ping, close = ends.frame(wire.PING, b"?"), ends.frame(wire.CLOSE, wire.close_payload(4000))
     ends.peer.sendall(ends.deflated(*messages) + ping + ends.deflated("the last") + close)
-    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
     for message in messages:
         assert ends.ws.receive(DEADLINE) == message
     # The ping is answered as soon as it is come to, though nobody receives any more.
@@ -194,7 +196,7 @@ def test_messages_before_a_violation_can_be_answered_however_long_they_are(
 def test_a_peer_that_is_gone_is_noticed_behind_a_full_inbox(open_ends: Open) -> None:
     ends = open_ends(ping=0.1, ping_timeout=0.1)
     ends.peer.sendall(ends.deflated(*[bytes(MEBIBYTE)] * MANY))
-    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
     ends.peer.close()
     assert ends.ws.wait_closed(DEADLINE).code == 1006
     assert ends.ws.receive() == bytes(MEBIBYTE)
@@ -205,7 +207,7 @@ def test_who_receives_what_a_peer_has_left_gets_all_of_it(open_ends: Open) -> No
     ends.peer.sendall(ends.deflated(*[bytes(MEBIBYTE)] * MANY))
     assert ends.ws.receive(DEADLINE) == bytes(MEBIBYTE)
     ends.peer.close()
-    wait_for(lambda: ends.ws._end_deadline < 1e9, "the end of the bytes has come")
+    wait_for(lambda: endpoint_of(ends.ws).phase is Phase.ENDING, "the end of the bytes has come")
     for _ in range(MANY - 1):
         assert ends.ws.receive(DEADLINE) == bytes(MEBIBYTE)
     with pytest.raises(ConnectionClosed) as caught:
@@ -243,7 +245,7 @@ def test_after_our_close_a_reader_gets_all_that_comes_before_the_peers(open_ends
     ends = open_ends()
     sending = ends.send_more(*_numbers(ends))
     received = [ends.ws.receive(DEADLINE)]
-    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
     ends.ws.close()
     for message in ends.ws:
         received.append(message)
@@ -257,7 +259,7 @@ def test_after_our_close_a_reader_gets_all_that_comes_before_the_peers(open_ends
 def test_after_our_close_the_peers_is_found_behind_what_nobody_receives(open_ends: Open) -> None:
     ends = open_ends()
     sending = ends.send_more(*_numbers(ends))
-    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
     ends.ws.close()
     assert ends.ws.wait_closed(DEADLINE).was_clean
     sending.get(timeout=DEADLINE)
@@ -270,7 +272,7 @@ def test_a_reader_who_comes_and_goes_after_our_close_gets_no_holes(open_ends: Op
     ends = open_ends()
     pieces = _numbers(ends)
     ends.send_more(*pieces)
-    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
     received: list[str | bytes] = []
 
     def receive_some() -> None:
@@ -290,7 +292,7 @@ def test_a_reader_who_is_too_slow_for_our_close_gets_no_holes_and_no_clean_end(
     ends = open_ends(close_timeout=1)
     ends.send_more(*_numbers(ends))
     received = [ends.ws.receive(DEADLINE)]
-    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
     ends.ws.close()
     wait_for(lambda: ends.ws.ready_state == Connection.CLOSED, "the time is up")
     rest, code = _receive_all(ends.ws)
@@ -303,14 +305,14 @@ def test_a_reader_who_is_too_slow_for_our_close_gets_no_holes_and_no_clean_end(
 def test_a_peer_that_leaves_messages_which_nobody_receives_is_noticed(
     open_ends: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "_LOOK", 0.1)
+    monkeypatch.setattr(watches, "LOOK", 0.1)
     ends = open_ends()
     numbers = [str(number) for number in range(100_000)]
     sender = ends.send_more(*[ends.frame(serving.TEXT, number.encode()) for number in numbers])
-    wait_for(lambda: ends.ws._stalled, "the peer has to wait")
+    wait_for(lambda: is_stalled(ends.ws), "the peer has to wait")
     sender.kill()
     ends.peer.close()
-    wait_for(lambda: ends.ws._transport is None, "the descriptor is free")
+    wait_for(lambda: endpoint_of(ends.ws).transport is None, "the descriptor is free")
     assert ends.ws.wait_closed(DEADLINE).code == 1006
     received = []
     with contextlib.suppress(ConnectionClosed):
@@ -322,7 +324,7 @@ def test_a_peer_that_leaves_messages_which_nobody_receives_is_noticed(
 def test_a_peer_that_leaves_while_we_pause_is_heard_to_its_end(
     open_ends: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "_LOOK", 0.1)
+    monkeypatch.setattr(watches, "LOOK", 0.1)
     ends = open_ends()
     heard: list[str] = []
     ends.ws.on("message", lambda event: heard.append(event.data))

@@ -22,7 +22,7 @@ from faye_ws import (
 from support.certificates import Certificates
 from support.redirecting import context_of
 
-QUICK = {"min_delay": 0.01, "max_delay": 0.02}
+QUICK: dict[str, Any] = {"min_delay": 0.01, "max_delay": 0.02}
 
 
 class Server:
@@ -95,7 +95,7 @@ def test_each_connection_is_open_when_it_comes_and_closed_when_the_next_one_does
 
 
 def test_it_goes_on_after_a_connection_that_the_server_has_closed(server: Server) -> None:
-    codes = []
+    codes: list[int] = []
     for ws in reconnect(server.url, **QUICK):
         ws.receive(5)
         ws.send(["1000", "1012", "4001"][len(codes)])
@@ -182,7 +182,7 @@ def test_delays_grow_to_their_bound_and_begin_anew_after_a_long_connection(
 
     monkeypatch.setattr(gevent, "sleep", note)
     server.statuses = ["503 Busy"] * 6
-    connections = reconnect(server.url, min_delay=0.1, max_delay=1.0)
+    connections: Any = reconnect(server.url, min_delay=0.1, max_delay=1.0)
     ws = next(connections)
     for delay, bound in zip(delays, [0.1, 0.2, 0.4, 0.8, 1.0, 1.0], strict=True):
         assert bound / 2 <= delay <= bound

@@ -22,6 +22,7 @@ from faye_ws import (
     WebSocket,
 )
 from support import serving
+from support.parts import endpoint_of
 from support.serving import DEADLINE, Serving, count_objects, handshake, text, wait_for
 
 connect = serving.connect
@@ -112,7 +113,7 @@ def test_the_url_is_the_one_that_the_client_has_connected_to(
 def test_a_request_is_refused_by_what_its_environ_says(
     changes: dict[str, Any], status: int | None
 ) -> None:
-    refusal = WebSocket({**_REQUEST, **changes})._driver.refusal
+    refusal = endpoint_of(WebSocket({**_REQUEST, **changes})).driver.refusal
     assert (refusal and refusal.status) == status
 
 
@@ -321,8 +322,8 @@ def test_a_connection_with_a_descriptor_above_1024_works(connect: Serving) -> No
         while taken[-1] <= 1024:
             taken.append(os.dup(null))
         ws, peer = connect(lambda ws: ws.on("message", lambda event: ws.send(event.data)))
-        assert ws._transport is not None
-        assert ws._transport._socket.fileno() > 1024
+        assert endpoint_of(ws).transport is not None
+        assert endpoint_of(ws).transport.socket.fileno() > 1024
         assert peer.echoes("hello")
         sender = gevent.spawn(ws.send, bytes(2**22))
         assert len(peer.read_frame()[1]) == 2**22

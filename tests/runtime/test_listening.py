@@ -14,6 +14,7 @@ from greenlet import getcurrent, greenlet
 
 from faye_ws import MessageEvent, WebSocket
 from support import serving
+from support.parts import endpoint_of, inbox_of
 from support.serving import DEADLINE, PONG, TEXT, Serving, frame, text, wait_for
 
 connect = serving.connect
@@ -50,7 +51,7 @@ def test_a_listener_can_be_taken_off_and_replaced(connect: Serving) -> None:
     heard: list[str] = []
 
     def listener(event: MessageEvent) -> None:
-        heard.append(event.data)
+        heard.append(str(event.data))
 
     def accept(ws: WebSocket) -> None:
         ws.on("message", listener)
@@ -74,7 +75,7 @@ def test_a_listener_for_an_event_that_there_is_not_is_a_value_error(connect: Ser
     with pytest.raises(TypeError, match="callable"):
         ws.on("message", "print")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="callable"):
-        ws.onopen = 1
+        ws.onopen = 1  # type: ignore[assignment]
 
 
 def test_open_comes_before_the_messages_and_close_after_them(connect: Serving) -> None:
@@ -151,7 +152,7 @@ def test_no_messages_are_heard_once_the_application_has_closed(connect: Serving)
     def accept(ws: WebSocket) -> None:
         @ws.on("message")
         def message(event: MessageEvent) -> None:
-            heard.append(event.data)
+            heard.append(str(event.data))
             ws.close(4000)
 
     ws, peer = connect(accept)
@@ -273,7 +274,7 @@ def test_a_listener_that_ends_with_the_connection_ends_quietly(
 
     ws, peer = connect(accept)
     peer.send(text("a"))
-    wait_for(lambda: ws._waiting, "the listener waits for a second message")
+    wait_for(lambda: inbox_of(ws).readers.waiting, "the listener waits for a second message")
     peer.send(serving.close(4000))
     assert peer.read_close() == (4000, "")
     wait_for(lambda: heard == [4000], "the close event has come")
@@ -287,7 +288,7 @@ def test_a_listener_that_ends_with_another_connection_is_logged(
     other, others = connect()
     _, peer = connect(lambda ws: ws.on("message", lambda event: other.receive()))
     peer.send(text("a"))
-    wait_for(lambda: other._waiting, "the listener waits for the other connection")
+    wait_for(lambda: inbox_of(other).readers.waiting, "the listener waits for the other connection")
     others.send(serving.close(4000))
     assert peer.read_close()[0] == 1011
     assert len(_errors(caplog)) == 1
@@ -326,7 +327,7 @@ def test_the_listeners_of_a_connection_share_a_context_that_others_do_not_see(
         def message(event: MessageEvent) -> None:
             workers.add(id(getcurrent()))
             ws.send(variable.get())
-            variable.set(event.data)
+            variable.set(str(event.data))
             gevent.sleep(0)
 
     _, first = connect(accept)
@@ -370,7 +371,7 @@ def test_a_listener_may_send_to_others_and_wait_for_them(connect: Serving) -> No
 
     _, peer = connect(accept)
     peer.send(text("go"))
-    wait_for(lambda: slow._backlogged, "the listener waits for the other peer")
+    wait_for(lambda: endpoint_of(slow).is_congested, "the listener waits for the other peer")
     _, other = connect(_echo)
     assert other.echoes("not held up")
     assert lazy.read_frame() == (serving.BINARY, bytes(2**21))

@@ -1,9 +1,9 @@
 """An application that counts what its process holds: `/census`. Everything else is an echo, by a
 listener, or in a blocking view below `/loop`, or an event stream that ends at once.
 
-    python census.py            on Werkzeug's development server; prints the port
+    python counting_app.py            on Werkzeug's development server; prints the port
 
-gunicorn loads `census:app`.
+gunicorn loads `counting_app:app`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faye_ws.connecting.tunnel import Tunnel
+from faye_ws.connecting.http_tunnel import HTTPTunnel
 from faye_ws.errors import ConnectionFailed, HandshakeError, InvalidStatus
 from support.streams import Cut
 
@@ -12,22 +12,22 @@ OPENING = b"HTTP/1.1 200 Connection established\r\n\r\n"
 REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 9\r\n\r\nwho are y"
 
 
-def feed(data: bytes, cut: Cut) -> Tunnel:
+def feed(data: bytes, cut: Cut) -> HTTPTunnel:
     """Give a new tunnel the answer of its proxy."""
-    tunnel = Tunnel("server.example.com", 443)
+    tunnel = HTTPTunnel("server.example.com", 443)
     for piece in cut(data):
         tunnel.receive_data(piece)
     return tunnel
 
 
 def test_it_asks_once() -> None:
-    tunnel = Tunnel("h", 80, "Basic dTpw", {"User-Agent": "mine"})
+    tunnel = HTTPTunnel("h", 80, "Basic dTpw", {"User-Agent": "mine"})
     assert tunnel.data_to_send() == (
         b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\nProxy-Authorization: Basic dTpw\r\n"
         b"User-Agent: mine\r\n\r\n"
     )
     assert tunnel.data_to_send() == b""
-    assert Tunnel("::1", 80).data_to_send().startswith(b"CONNECT [::1]:80 HTTP/1.1\r\n")
+    assert HTTPTunnel("::1", 80).data_to_send().startswith(b"CONNECT [::1]:80 HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_interim_answers_that_do_not_end_are_refused(
         feed(interim * 17, cut)
 
 
-@pytest.mark.parametrize("status", [b"101", b"302", b"403", b"407", b"502"])
+@pytest.mark.parametrize("status", [b"101", b"300", b"302", b"403", b"407", b"502"])
 def test_any_other_answer_is_a_refusal_with_its_status(cut: Cut, status: bytes) -> None:
     with pytest.raises(InvalidStatus, match="the proxy answered ") as caught:
         feed(b"HTTP/1.1 " + status + b" No\r\n\r\n", cut)
@@ -89,7 +89,7 @@ def test_a_proxy_that_hangs_up_has_not_answered(cut: Cut) -> None:
 
 def test_a_proxy_that_speaks_in_the_servers_place_is_refused() -> None:
     with pytest.raises(HandshakeError, match="more than its answer"):
-        Tunnel("h", 80).receive_data(OPENING + b"x")
+        HTTPTunnel("h", 80).receive_data(OPENING + b"x")
 
 
 def test_a_proxy_of_another_language_is_refused(cut: Cut) -> None:
@@ -100,4 +100,4 @@ def test_a_proxy_of_another_language_is_refused(cut: Cut) -> None:
 @pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding"])
 def test_a_header_of_the_request_itself_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        Tunnel("h", 80, None, {name: "x"})
+        HTTPTunnel("h", 80, None, {name: "x"})

@@ -1,4 +1,4 @@
-"""Asking a proxy for a tunnel (RFC 9110, 9.3.6), without I/O.
+"""Asking an HTTP proxy for a tunnel (CONNECT: RFC 9110, 9.3.6), without I/O.
 
 RFC 6455, 4.1: "the client MUST open a connection and send [...] CONNECT" to the proxy,
 for `ws` as for `wss`.
@@ -6,7 +6,7 @@ for `ws` as for `wss`.
 
 from __future__ import annotations
 
-from ..driver.handshake import refusal
+from ..driver.handshake import refused_by
 from ..driver.http import HeaderFields, Headers, Request
 from ..driver.response import ResponseReader
 from ..errors import ConnectionFailed, HandshakeError
@@ -14,23 +14,23 @@ from ..errors import ConnectionFailed, HandshakeError
 # RFC 9110, 9.3.6: "Any 2xx (Successful) response indicates that the sender [...] will switch
 # to tunnel mode".
 _OPENING = range(200, 300)
-# The Host of CONNECT is where the tunnel leads, and the length of the tunnel has no end.
+# Host is where the tunnel leads, and a request for a tunnel has no body.
 _RESERVED = frozenset(("host", "content-length", "transfer-encoding"))
 
 
-class Tunnel:
-    """The client's end of a CONNECT request.
+class HTTPTunnel:
+    """The client's side of a CONNECT request.
 
     Args:
         host, port: where the tunnel is to lead.
-        authorization: the value of the Proxy-Authorization header, if there is one.
-        headers: header fields to add, for the proxy's eyes only.
+        authorization: the value of the Proxy-Authorization header, or None.
+        headers: header fields to add; only the proxy sees them.
 
     Attributes:
-        is_open: whether the proxy has agreed.
+        is_open: whether the proxy has opened the tunnel.
 
     Raises:
-        ValueError: a header is not one, or belongs to the request itself.
+        ValueError: a header field is invalid, or one that CONNECT sets itself.
     """
 
     __slots__ = ("_outgoing", "_reader", "is_open")
@@ -51,17 +51,17 @@ class Tunnel:
         self._reader = ResponseReader(opens=_OPENING)
 
     def data_to_send(self) -> bytes:
-        """Return what the proxy is to have next, once."""
+        """Return the bytes to send to the proxy, and forget them."""
         data, self._outgoing = self._outgoing, b""
         return data
 
     def receive_data(self, data: bytes) -> None:
-        """Take in bytes from the proxy, until `is_open`; b"" is the end of them.
+        """Receive bytes from the proxy, until `is_open`; b"" is the end of its side.
 
         Raises:
             InvalidStatus: the proxy refuses.
-            HandshakeError: it speaks another language.
-            ConnectionFailed: it hangs up.
+            HandshakeError: the answer is not HTTP, or there are bytes behind it.
+            ConnectionFailed: the proxy closed the connection.
         """
         reader = self._reader
         reader.receive_data(data)
@@ -71,8 +71,8 @@ class Tunnel:
         if response is None or not (reader.is_done or not data):
             return
         if response.status not in _OPENING:
-            raise refusal("the proxy", response)
+            raise refused_by("the proxy", response)
         if reader.rest:
-            # Through the tunnel nobody speaks before we do.
+            # In a tunnel to a server the client speaks first.
             raise HandshakeError("the proxy sent more than its answer")
         self.is_open = True

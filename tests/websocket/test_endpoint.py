@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
 
 from faye_ws import ReadyState
 from support import serving
+from support.parts import endpoint_of
 from support.serving import BINARY, DEADLINE, PING, PONG, Peer, Serving, frame, text, wait_for
 
 connect = serving.connect
@@ -19,7 +21,7 @@ connect = serving.connect
 MANY = 5
 # Whoever is to be kept must be heard in time, also when the machine has been busy for a while
 # with something else; it would be dropped, too, before there were many heartbeats.
-PATIENT = {"ping": 0.3, "ping_timeout": 1.0}
+PATIENT: dict[str, Any] = {"ping": 0.3, "ping_timeout": 1.0}
 
 
 def test_a_peer_that_answers_pings_is_kept(connect: Serving) -> None:
@@ -125,9 +127,9 @@ def test_a_peer_that_reads_slowly_is_kept(connect: Serving) -> None:
 def test_a_connection_that_ends_leaves_nothing_in_the_heartbeat(connect: Serving) -> None:
     for end in (Peer.hang_up, Peer.reset):
         ws, peer = connect(ping=3600)
-        assert ws._slot is not None
+        assert endpoint_of(ws)._slot is not None
         end(peer)
-        wait_for(lambda ws=ws: ws._slot is None, "the heartbeat has forgotten it")
+        wait_for(lambda ws=ws: endpoint_of(ws)._slot is None, "the heartbeat has forgotten it")
 
 
 def test_a_peer_that_does_not_read_gets_the_pong_to_its_latest_ping(connect: Serving) -> None:
@@ -135,7 +137,7 @@ def test_a_peer_that_does_not_read_gets_the_pong_to_its_latest_ping(connect: Ser
     # processed Ping frame".
     ws, peer = connect(max_backlog=1000)
     sender = gevent.spawn(ws.send, bytes(2**21))
-    wait_for(lambda: ws._backlogged, "the peer has to read")
+    wait_for(lambda: endpoint_of(ws).is_congested, "the peer has to read")
     for number in range(20_000):
         peer.send(frame(PING, b"%120d" % number))
     peer.send(text("the last"))

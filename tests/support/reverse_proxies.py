@@ -1,4 +1,4 @@
-"""What the tests of all proxies share: a server behind, a port in front."""
+"""For tests of reverse proxies (nginx, HAProxy): the server behind, and the port in front."""
 
 from __future__ import annotations
 
@@ -13,12 +13,6 @@ from support import programs
 
 SERVED = Path(__file__).parent.parent / "proxies" / "served.py"
 DEADLINE = 15.0
-
-
-def find_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def dial(port: int) -> socket.socket:
