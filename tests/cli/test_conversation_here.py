@@ -124,11 +124,12 @@ def test_it_may_only_listen(hold: Hold) -> None:
 
 
 def test_a_connection_that_is_lost_is_told(hold: Hold) -> None:
-    def accept(ws: WebSocket) -> None:
-        ws.on("open", lambda event: ws.cut_off())
-
-    console = Console(waits=True)
-    assert hold(console, accept=accept) == LOST
+    console: Any = Console(waits=True)
+    with ScriptPeer() as peer:
+        leaving = native.start(lambda: peer.accept().socket.close())
+        given = parse_arguments([peer.url], "1")
+        assert Conversation(connect(given), given, console).hold() == LOST
+        leaving.join(10)
     assert console.errors == ["faye-ws: closed: 1006"]
 
 
