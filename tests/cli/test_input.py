@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from io import FileIO
 
 import gevent
 import pytest
@@ -15,49 +16,45 @@ from support.serving import wait_for
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileIO]:
     """The other end of what is the standard input meanwhile."""
     reading, writing = os.pipe()
     monkeypatch.setattr(module, "_INPUT", reading)
-    yield writing
-    for descriptor in (reading, writing):
-        try:
-            os.close(descriptor)
-        except OSError:
-            """The test has closed it."""
+    with FileIO(reading), FileIO(writing, "w") as file:
+        yield file
 
 
-def test_lines_come_without_their_ends(typed: int) -> None:
-    os.write(typed, b"one\n\ntwo\r\nbad \xff\nno end")
-    os.close(typed)
+def test_lines_come_without_their_ends(typed: FileIO) -> None:
+    typed.write(b"one\n\ntwo\r\nbad \xff\nno end")
+    typed.close()
     assert list(Input().lines()) == ["one", "", "two", "bad \ufffd", "no end"]
 
 
-def test_a_line_may_come_in_pieces(typed: int) -> None:
+def test_a_line_may_come_in_pieces(typed: FileIO) -> None:
     lines = gevent.spawn(list, Input().lines())
     for piece in (b"on", b"e\ntw", b"o\n"):
-        os.write(typed, piece)
+        typed.write(piece)
         gevent.sleep(0.01)
-    os.close(typed)
+    typed.close()
     assert lines.get(timeout=10) == ["one", "two"]
 
 
-def test_it_is_known_whether_somebody_would_have_to_wait(typed: int) -> None:
+def test_it_is_known_whether_somebody_would_have_to_wait(typed: FileIO) -> None:
     reader = Input()
     lines = reader.lines()
     assert reader.has_come()
     first = gevent.spawn(next, lines)
     wait_for(lambda: not reader.has_come(), "it waits")
-    os.write(typed, b"one\n")
+    typed.write(b"one\n")
     assert first.get(timeout=10) == "one"
     assert reader.has_come()
 
 
-def test_an_input_that_does_not_block_is_waited_for(typed: int) -> None:
+def test_an_input_that_does_not_block_is_waited_for(typed: FileIO) -> None:
     os.set_blocking(module._INPUT, False)
     first = gevent.spawn(next, Input().lines())
     gevent.sleep(0.01)
-    os.write(typed, b"one\n")
+    typed.write(b"one\n")
     assert first.get(timeout=10) == "one"
 
 
@@ -66,7 +63,10 @@ def test_an_input_that_is_closed_has_no_lines(monkeypatch: pytest.MonkeyPatch) -
     assert list(Input().lines()) == []
 
 
-def test_an_input_that_can_not_be_read_is_an_error(typed: int) -> None:
-    os.close(module._INPUT)
+def test_an_input_that_can_not_be_read_is_an_error(
+    typed: FileIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is there to be written.
+    monkeypatch.setattr(module, "_INPUT", typed.fileno())
     with pytest.raises(OSError, match="Bad file descriptor"):
         next(Input().lines())
