@@ -7,7 +7,7 @@ import socket as plain_socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 import gevent
@@ -44,10 +44,8 @@ def serve(converse: Conversation) -> Iterator[int]:
     def talk(sock: Any) -> None:
         with closing(sock):
             sock.settimeout(DEADLINE)
-            try:
+            with suppress(OSError):
                 converse(sock)
-            except OSError:
-                """The client has gone."""
 
     def accept() -> None:
         while True:
