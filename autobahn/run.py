@@ -5,7 +5,7 @@
     python autobahn/run.py --help
 
 The suite is installed if it is not there. Exit status: 0 if every case is OK or informational,
-1 if one is not or never ran, 2 if there is nothing to run it with.
+1 if one is not or never ran, 2 if the suite can't be run.
 
 The process under test and the suite talk over 127.0.0.1; neither outlives this one.
 """
@@ -140,8 +140,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process for as long as the block lasts, with its output in a file.
 
-    It is given the listener. Whoever connects before it is ready waits for it, and nobody
-    waits for one that has ended, because we let go of the socket here.
+    It inherits the listener, which is then closed here: who connects before the process is
+    ready waits, and who connects after its end is refused.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Autobahn|Testsuite: install it, ask what it has, and compose the command that runs it.
+"""Autobahn|Testsuite: install it, list its cases, and compose the command that runs it.
 
 The suite is Python 2 software. Its packages, in the versions of `suite-requirements.txt`, go
 to a plain folder below `$AUTOBAHN_HOME` (by default `~/.cache/faye_ws/autobahn`), which only

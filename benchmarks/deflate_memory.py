@@ -2,11 +2,10 @@
 
     python benchmarks/deflate_memory.py [--connections 1000]
 
-For each setting a new process opens connections (server's drivers) that receive and send one
-message each, so that every window exists that the setting allows: a short message, and then
-one of 64 KiB, which uses the windows to their last page. What is told is by how much the
-process has grown for each connection. The table goes to the standard output, as
-docs/extensions.md has it.
+For each setting a new process opens connections (drivers of a server) that receive and send
+one message each, so that all windows of the setting exist: a short message, and then one of
+64 KiB, which uses every page of the windows. The result is the growth of the process for each
+connection. The table for docs/extensions.md goes to the standard output.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is measured: the servers in servers/, how they are started, which versions they run."""
+"""The servers that are measured: how each is started, and its versions."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The results of a benchmark: what was measured, of whom, where and how. They are kept as JSON."""
+"""The results of a benchmark, with the machine, the versions and the settings, kept as JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is measured, and the arguments that tell the load generator so."""
+"""The scenarios that are measured, and the load generator's arguments for each."""
 
 from dataclasses import dataclass
 

@@ -2,10 +2,10 @@
 
     python benchmarks/stream_memory.py [STREAMS]
 
-Beside it stands a bare generator that sends the same head and then waits: what the server
-itself takes, since each response has its greenlet. Bytes for each stream, the growth of the
-server's proportional set size from a few streams to all; the median of three runs. All is
-on 127.0.0.1, and nothing outlives this process.
+For comparison, a bare generator sends the same head and then waits: that is the cost of the
+server itself, which has a greenlet for each response. The result is bytes for each stream: the
+growth of the server's proportional set size from a few streams to all, the median of three
+runs. Everything is on 127.0.0.1, and no process outlives this one.
 """
 
 import socket

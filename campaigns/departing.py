@@ -1,4 +1,4 @@
-"""Peers that wait for the end of their connections, and note when and how it comes."""
+"""Peers that wait for the end of their connections, and record when and how it comes."""
 
 from __future__ import annotations
 

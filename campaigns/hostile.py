@@ -1,7 +1,7 @@
-"""Peers that break rules, leave at once, or never do. What the server does to them is its own.
+"""Peers that break rules, leave at once, or never leave.
 
-Each is a function of an address. The server may end the connection whenever it likes, but what
-RFC 6455 says that it answers, it has to answer.
+Each is a function of an address. The server may end the connection at any time, but must answer
+as RFC 6455 requires.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Whether something grows: samples of what there is in a process, taken when all is quiet.
+"""Whether something grows: counts of a process's objects, taken while it is idle.
 
-Invariants: a median of the samples of a minute is compared with another, so that one late
-goodbye does not count; and what is allowed is far less than a leak of one in fifty would be.
+Invariants:
+- The median of a minute's samples is compared with that of another minute, so that a single
+  late close does not count.
+- The growth allowed is far less than a leak in one of fifty connections would cause.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ class Series:
         return faults
 
     def growth(self) -> str:
-        """Return of which classes there are most more than before."""
+        """Return the classes whose number of objects has grown most."""
         last = self.after or (self.samples[-1][1] if self.samples else self.before)
         more = {
             kind: number - self.before["kinds"].get(kind, 0)

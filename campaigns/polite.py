@@ -1,6 +1,6 @@
-"""Peers that keep the rules, most of them with a real client. Each has to be served.
+"""Peers that keep the rules, most of them with a real client. Each must be served.
 
-Each is a function of an address, and raises if the server does not do what it should.
+Each is a function of an address, and raises if the server does not serve it as it should.
 """
 
 from __future__ import annotations

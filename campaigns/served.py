@@ -3,13 +3,13 @@
     python -m campaigns.served pywsgi|werkzeug [--tls CERTIFICATE KEY] [--line CODE]
 
 Prints the port. gunicorn loads `campaigns.served:app` itself. Options of the connections come
-as JSON from the environment variable CAMPAIGN_OPTIONS; those that a class does not have are left
-out.
+as JSON from the environment variable CAMPAIGN_OPTIONS; options that a class does not have are
+ignored.
 
-WebSockets: `/echo` by a listener, `/loop` by iteration in the view, `/open` by iteration in a
-listener, `/room` tells everybody, `/feed` sends as fast as it is read, `/ticks` ten times a
-second, `/fed` the same from a native thread. Event streams: `/ticks`, `/flood` as fast as it is
-read, any other says nothing. `/stats` is what there is in the process, as JSON.
+WebSockets: `/echo` echoes in a listener, `/loop` by iteration in the view, `/open` by iteration
+in a listener; `/room` broadcasts, `/feed` sends as fast as it is read, `/ticks` ten times a
+second, `/fed` the same from a native thread. Event streams: `/ticks`, `/flood` sends as fast as
+it is read, any other path sends nothing. `/stats` returns the counts of `stock` as JSON.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def tick(ws: WebSocket) -> None:
 
 
 def be_fed(ws: WebSocket) -> None:
-    """Receive from a native thread, of which there is one for all such connections."""
+    """Be fed from a native thread, the same for all such connections."""
     ws.on("open", lambda event: _fed.add(ws))
     ws.on("close", lambda event: _fed.discard(ws))
     if _feeding.acquire(blocking=False):

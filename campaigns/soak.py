@@ -2,14 +2,14 @@
 
     python -m campaigns.soak --help
 
-For each server, a process of peers plays some forty behaviours at random for a few seconds;
-then they all leave, and what there is in the server is counted: objects of faye_ws, greenlets,
-threads, descriptors and memory. This again and again. All has to be flat after the first
-minute, and back to where it was when the last peer has left; polite peers have to be served, and
-none may be the cause of a traceback.
+For each server, a process of peers plays some forty behaviours at random for a few seconds.
+Then all peers leave, and the objects of faye_ws, the greenlets, threads, descriptors and memory
+of the server are counted. This is repeated. The counts must not grow after the first minute, and
+must be back at their start when the last peer has left; polite peers must be served, and no peer
+may cause a traceback.
 
-In the table the numbers of a cell are those after the warm-up, in the second minute, in the
-last, and in the end. Exit status: 0 if all is as wanted, 1 if not.
+The numbers in a cell of the table are those after the warm-up, in the second minute, in the last
+minute, and at the end. Exit status: 0 if all requirements are met, 1 if not.
 """
 
 from __future__ import annotations

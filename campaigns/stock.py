@@ -1,4 +1,4 @@
-"""What there is in this process of all that connections may leave behind."""
+"""Counts of everything in this process that a connection may leave behind."""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@
     python -m campaigns.stops --help
 
 To each server go WebSockets (idle, fed by a greenlet, fed by a native thread, in a blocking
-view) and event streams. Then it gets a signal. Wanted is that each WebSocket is told 1001 and
-each event stream ends within a second, that the process (with HUP and gunicorn: the old worker)
-ends soon, and that the log says nothing of trouble.
+view) and event streams. Then it gets a signal. Each WebSocket must be told 1001, and each event
+stream must end, within a second; the process (with HUP and gunicorn: the old worker) must end
+soon; and the log must have no errors.
 
-Exit status: 0 if all is as wanted, 1 if not, 2 if a server can't be tested.
+Exit status: 0 if all requirements are met, 1 if not, 2 if a server can't be tested.
 """
 
 from __future__ import annotations

@@ -131,13 +131,13 @@ class Peer:
                 return struct.unpack("!H", payload[:2])[0] if payload else None
 
     def read_to_end(self) -> bytes:
-        """Return all that comes before the end of the connection, however that ends."""
+        """Return all bytes up to the end of the connection, which may be a reset."""
         data, self._buffer = self._buffer, b""
         try:
             while more := self.socket.recv(2**16):
                 data += more
         except ConnectionError:
-            """A reset is an end."""
+            pass  # A reset is an end, too.
         return data
 
     def reset(self) -> None:

@@ -64,7 +64,7 @@ class Proxy:
             with suppress(OSError):
                 client.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
         except (OSError, gevent.Timeout):
-            """It has hung up, or asked for nothing."""
+            pass  # The client has hung up, or has not sent a request in time.
         finally:
             client.close()
             if server is not None:

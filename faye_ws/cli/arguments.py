@@ -1,4 +1,4 @@
-"""What the command line understands. Its help is its manual."""
+"""The arguments of the command line, and its help, which is also its manual."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ Examples:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what it has to say as the rest of the program does."""
+    """A parser that prints messages as the rest of the program does."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit, and say what is wrong."""
+        """Exit with a message that says what is wrong."""
         self.exit(MISUSED, f"{self.format_usage()}{self.prog}: error: {message}")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Exit, and say why."""
+        """Exit, with a message if there is one."""
         for line in message.split("\n") if message else ():
             standard_error().say(line)
         sys.exit(status)
@@ -70,7 +70,7 @@ class _Print(argparse.Action):
         try:
             standard_output().write(self.const or parser.format_help())
         except BrokenPipeError:
-            """Nobody wants to read on, which is no fault."""
+            pass  # The reader needs no more, which is not an error.
         except OSError as error:
             parser.exit(INCOMPLETE, f"{parser.prog}: can't write the output: {error}")
         parser.exit()
@@ -133,7 +133,7 @@ def make_parser(version: str) -> argparse.ArgumentParser:
 
 
 def parse_arguments(arguments: Sequence[str] | None, version: str) -> argparse.Namespace:
-    """Return the options; on a fault print what it is, and exit with 2."""
+    """Return the options; if they are wrong, print why and exit with 2."""
     parser = make_parser(version)
     options = parser.parse_args(arguments)
     if options.proxy and options.no_proxy:

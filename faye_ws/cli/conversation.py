@@ -1,7 +1,9 @@
-"""The command line talks to a WebSocket server.
+"""The command line talking to a WebSocket server.
 
-Invariants: nothing is lost in silence. What could not be read, sent or shown is said, and tells
-in the exit status; after the end of the input the connection stays open while answers come.
+Invariants:
+- Nothing is lost silently: what could not be read, sent or shown is reported, and changes the
+  exit status.
+- After the end of the input the connection stays open as long as answers come.
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ from .signals import Signals
 from .status import CLOSED_OTHERWISE, INCOMPLETE, LOST, NOT_OPENED, OK
 from .terminal import Terminal
 
-# Seconds of silence after which a server does not answer any more; and that one may go on
-# talking after it has sent as many messages as it got.
-_LAST_WORDS = 5.0
+# Seconds without an answer after which a server counts as silent; and how long one that never
+# stops is listened to after it has sent as many messages as it got.
+_MAX_SILENCE = 5.0
 
 _CLEAN = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
 
 
 def connect(options: argparse.Namespace) -> Client:
-    """Begin to connect as the options say."""
+    """Start to connect as the options say."""
     tls = {"ca": options.ca, "cert": options.cert, "key": options.key}
     if options.insecure:
         tls["verify"] = False
@@ -49,26 +51,26 @@ def connect(options: argparse.Namespace) -> Client:
 
 
 class Conversation:
-    """What is said and heard over one connection."""
+    """One connection: sends what is typed or piped in, and shows what is received."""
 
     def __init__(self, ws: Client, options: argparse.Namespace, console: Pipe | Terminal) -> None:
         self._ws = ws
         self._options = options
         self._console = console
-        self._left = options.count
-        # Messages sent and shown, and whether one is just being shown, which may take long.
+        self._max_shown = options.count
+        # Messages sent and shown, and whether one is being shown now, which may take long.
         self._sent = 0
         self._shown = 0
         self._is_showing = False
-        # Whether the user has got what was wanted, whether something is missing, and whether
-        # all of the input has been sent.
+        # Whether the user has all that was asked for, whether something is missing, and
+        # whether all of the input has been sent.
         self._is_enough = False
         self._is_incomplete = False
         self._has_input_ended = False
         self._signals = Signals(ws.close, console.restore)
 
     def hold(self) -> int:
-        """Hold the conversation to its end, and return the exit status."""
+        """Talk until the connection is closed, and return the exit status."""
         try:
             status = self._hold()
         finally:
@@ -94,7 +96,7 @@ class Conversation:
         return self._judge(end.code, end.reason)
 
     def _dismiss(self, talking: gevent.Greenlet[[], None]) -> None:
-        """End the greenlet that talks; a line that is there already, it can't send any more."""
+        """End the greenlet that sends. If there is unsent input, let it find that out first."""
         while self._is_input_missed() and not talking.dead:
             talking.join(0.02)
         talking.kill()
@@ -111,10 +113,10 @@ class Conversation:
         for name, value in ws.headers or ():
             self._console.note(f"{name}: {value}")
 
-    # What is said
+    # Sending
 
     def _talk(self) -> None:
-        """Send what comes from the input."""
+        """Send the lines of the input."""
         try:
             for line in self._console.lines():
                 if not self._send(line):
@@ -125,8 +127,8 @@ class Conversation:
         self._has_input_ended = True
         if self._options.wait is not None:
             gevent.sleep(self._options.wait)
-        if self._left is None:
-            self._hear_answers()
+        if self._max_shown is None:
+            self._wait_for_answers()
             self._ws.close()
 
     def _send(self, line: str) -> bool:
@@ -140,54 +142,53 @@ class Conversation:
         self._sent += 1
         return self._ws.send(message)
 
-    def _hear_answers(self) -> None:
-        """Wait until the server has had its chance to answer all that was sent.
+    def _wait_for_answers(self) -> None:
+        """Wait until the server has had the chance to answer all that was sent.
 
-        Its pong may overtake its answers, and some may still be held up on their way. So the
-        sign is a round trip without any message; or, if it never stops, as many messages as
-        were sent, and some time.
+        A pong may overtake answers. So wait for a round trip without any message in between;
+        from a server that never stops, for as many messages as were sent, and some time.
         """
-        patience = time.monotonic() + _LAST_WORDS
+        deadline = time.monotonic() + _MAX_SILENCE
         while self._ws.ready_state is Client.OPEN:
             shown = self._shown
             if not self._make_round_trip():
                 return
             if shown == self._shown and not self._is_showing:
                 return
-            if self._shown >= self._sent and time.monotonic() > patience:
+            if self._shown >= self._sent and time.monotonic() > deadline:
                 return
 
     def _make_round_trip(self) -> bool:
-        """Wait for the pong to a ping as long as anything moves, and tell whether it came."""
+        """Send a ping and wait for its pong while there is progress; tell whether it came."""
         answered = gevent.event.Event()
         self._ws.ping(callback=answered.set)
         while self._ws.ready_state is Client.OPEN:
             before = self._shown, self._ws.buffered_amount
-            if answered.wait(_LAST_WORDS):
+            if answered.wait(_MAX_SILENCE):
                 return True
             if before == (self._shown, self._ws.buffered_amount) and not self._is_showing:
-                self._miss(f"no answer for {_LAST_WORDS:g} seconds; --wait waits longer")
+                self._miss(f"no answer for {_MAX_SILENCE:g} seconds; --wait waits longer")
                 return False
         return False
 
-    # What is heard
+    # Showing
 
     def _listen(self) -> None:
-        """Show what comes, until there is no more, or enough."""
+        """Show messages until there are no more, or enough."""
         try:
             for message in self._ws:
                 if not self._show(message):
                     return
         except ConnectionClosed:
-            """How, is told at the end."""
+            pass  # `_judge` reports how it was closed.
 
     def _show(self, message: str | bytes) -> bool:
-        """Show a message, and tell whether there may be more."""
+        """Show a message, and tell whether to go on."""
         self._is_showing = True
         try:
             self._console.show(message)
         except BrokenPipeError:
-            # Nobody wants to hear more, which is no fault.
+            # The reader needs no more, which is not an error.
             self._is_enough = True
         except OSError as error:
             self._miss(f"can't write the output: {error}")
@@ -195,19 +196,19 @@ class Conversation:
         finally:
             self._is_showing = False
         self._shown += 1
-        if self._shown == self._left:
+        if self._shown == self._max_shown:
             self._is_enough = True
         return not self._is_enough
 
-    # How it ends
+    # The end
 
     def _miss(self, problem: str) -> None:
-        """Say that something is missing."""
+        """Report that something is missing."""
         self._is_incomplete = True
         self._error(problem)
 
     def _error(self, problem: str) -> None:
-        # Who ends the program knows why nothing goes on.
+        # After a signal the user knows why things fail.
         if self._signals.status is None:
             self._console.error(f"faye-ws: {problem}")
 

@@ -1,4 +1,4 @@
-"""The standard input, read as lines."""
+"""The standard input, line by line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INPUT = 0
 
 
 class Input:
-    """The standard input. It is read in a thread, and only as far as lines are asked for."""
+    """The standard input. It is read in a thread, and only when a line is asked for."""
 
     def __init__(self) -> None:
         self._is_waiting = False
@@ -22,10 +22,10 @@ class Input:
     def lines(self) -> Iterator[str]:
         """Iterate over the lines, without their ends.
 
-        Bytes that are no UTF-8 become U+FFFD. An input that is closed has no lines.
+        Bytes that are not UTF-8 become U+FFFD. A closed input has no lines.
 
         Raises:
-            OSError: it can't be read.
+            OSError: the input can't be read.
         """
         if sys.stdin is None:
             return
@@ -42,7 +42,7 @@ class Input:
             yield _decode(pending)
 
     def has_come(self) -> bool:
-        """Tell whether `lines` need not wait for the next, or for the end."""
+        """Tell whether the next line, or the end, is there without waiting."""
         return not self._is_waiting or bool(select.select([_INPUT], [], [], 0)[0])
 
     def _wait_for_data(self) -> bytes:
@@ -58,7 +58,7 @@ def _read() -> bytes:
         try:
             return os.read(_INPUT, _READ_SIZE)
         except BlockingIOError:
-            # Who shares it with us has made it so.
+            # A process that shares the descriptor has made it non-blocking.
             select.select([_INPUT], [], [])
 
 

@@ -25,12 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the process by default.
     """
     occupy_closed_descriptors()
-    # Before there is a client: it belongs to this thread's hub.
+    # With a hub in this thread, the client belongs to it, and not to the background.
     gevent.get_hub()
     try:
         return run(arguments)
     except KeyboardInterrupt:
-        # Before the signals are ours.
+        # Ctrl-C before `Signals` handles it.
         return INTERRUPTED
 
 
@@ -50,11 +50,11 @@ def run(arguments: Sequence[str] | None) -> int:
 
 
 def open_console(color: str, history: bool) -> Pipe | Terminal:
-    """Return what stands between the user and the connection.
+    """Return a `Terminal` if input and output are one, else a `Pipe`.
 
     Args:
         color: `auto`, `always` or `never`.
-        history: whether to remember what is typed from one time to the next.
+        history: whether to keep the typed lines in a file.
     """
     if not (os.isatty(0) and standard_output().is_terminal):
         return Pipe()

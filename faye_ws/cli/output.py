@@ -1,7 +1,9 @@
 """The standard output and the standard error output.
 
-Invariants: nothing drives a terminal that a peer has sent; what goes to a file or a pipe is what
-has come, in UTF-8. Which of the two it is, is asked of each descriptor by itself.
+Invariants:
+- What a peer has sent can't control a terminal: it is escaped.
+- A file or pipe gets exactly what was received, in UTF-8.
+- Each descriptor is tested by itself for being a terminal.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class Output:
 
     Args:
         descriptor: its number.
-        stream: Python's file for it, or None if it was closed when the program began.
+        stream: Python's file for it, or None if it was closed when the program started.
     """
 
     def __init__(self, descriptor: int, stream: TextIO | None) -> None:
@@ -35,30 +37,30 @@ class Output:
         """Write a message, which may have several lines.
 
         Raises:
-            OSError: it can't be written.
+            OSError: writing fails.
         """
         self.write((make_harmless(text) if self.is_terminal else text) + "\n")
 
     def say(self, text: str) -> None:
-        """Write a sentence, if that is possible."""
+        """Write a sentence; ignore errors."""
         with suppress(OSError):
             self.write((make_line(text) if self.is_terminal else text) + "\n")
 
     def write(self, text: str) -> None:
-        """Write a text as it is."""
+        """Write a text unchanged, in a thread of gevent's pool."""
         in_thread(self.write_here, text)
 
     def write_here(self, text: str) -> None:
-        """Write a text as it is, in this very thread."""
+        """Write a text unchanged, in the calling thread."""
         if not self._is_open:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        # A terminal need not have every character.
+        # A terminal's encoding may lack characters.
         data = memoryview(text.encode(self.encoding, "backslashreplace"))
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]
             except BlockingIOError:
-                # Who shares it with us has made it so.
+                # A process that shares the descriptor has made it non-blocking.
                 select.select([], [self._descriptor], [])
 
 
@@ -73,24 +75,24 @@ def standard_error() -> Output:
 
 
 def occupy_closed_descriptors() -> None:
-    """Make sure that no socket gets the number of a standard stream that is closed.
+    """Make sure that no socket gets the number of a closed standard stream.
 
-    Messages would be written to it, or the input be read from it.
+    Otherwise messages would be written to the socket, or read from it as input.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest number that is free.
+            # open() returns the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
 
 
 def flush_output() -> None:
-    """Write out what Python has kept back of the standard output.
+    """Flush Python's buffer of the standard output.
 
     Raises:
-        OSError: it can't be written. It is dropped; otherwise Python would try again at its
-            exit, and complain.
+        OSError: writing fails. The buffer is dropped, or else Python would try again when it
+            exits, and print an error.
     """
     if sys.stdout is None:
         return

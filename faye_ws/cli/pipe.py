@@ -1,7 +1,8 @@
 """The command line between other programs: lines in, lines out.
 
-Invariants: what blocks, blocks a thread of gevent's pool, so pings are answered while a reader
-dozes; and nothing is read that has not been sent.
+Invariants:
+- Only threads of gevent's pool block, so pings are answered while a reader is slow.
+- A line is read only after the one before has been sent.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .text import format_message
 
 
 class Pipe:
-    """The standard streams of a filter; each may be a terminal all the same."""
+    """The standard streams, where not both input and output are a terminal."""
 
     def __init__(self) -> None:
         self._input = Input()
@@ -26,27 +27,27 @@ class Pipe:
         return self._input.lines()
 
     def has_input(self) -> bool:
-        """Tell whether `lines` need not wait."""
+        """Tell whether `lines` has more without waiting."""
         return self._input.has_come()
 
     def show(self, message: str | bytes) -> None:
-        """Write a message down.
+        """Write a message as a line of the output.
 
         Raises:
-            OSError: it can't be written.
+            OSError: writing fails.
         """
         self._output.show(format_message(message))
 
     def note(self, text: str) -> None:
-        """Say something that is no message."""
+        """Write a remark to the standard error output."""
         self._errors.say(text)
 
     def error(self, text: str) -> None:
-        """Say what has gone wrong."""
+        """Write an error to the standard error output."""
         self._errors.say(text)
 
     def stop(self) -> None:
-        """There is nothing to stop: what is being read is left unread."""
+        """Do nothing: there is nothing to stop."""
 
     def restore(self) -> None:
-        """There is nothing to restore."""
+        """Do nothing: there is nothing to restore."""

@@ -1,9 +1,11 @@
-"""The line that is typed on a terminal, and what is printed above it.
+"""The line that is typed on a terminal, and the texts that are printed above it.
 
 `prompt_toolkit` reads the keys and draws the line, in a thread of gevent's pool.
 
-Invariants: a text that is printed is shown, whether a line is being typed, about to be, or done;
-what waits to be shown has a bound; the terminal is given back as it was.
+Invariants:
+- A text is shown, whether a line is being typed, about to begin, or finished.
+- The texts that wait to be shown are bounded.
+- At the end the terminal is as it was before.
 """
 
 from __future__ import annotations
@@ -36,19 +38,19 @@ except ImportError:
 
 IS_INSTALLED = PromptSession is not None
 PROMPT = "> "
-# Characters that may wait to be shown; then whoever prints more has to wait.
+# With more characters waiting than this, `print` waits until they are shown.
 _MAX_UNSHOWN = 2**16
 
 
 class _Keys(Vt100Input):
-    """The keys of the terminal, of which none is lost while something is printed."""
+    """The keys of the terminal. None is lost while a text is printed."""
 
     def cooked_mode(self) -> AbstractContextManager[None]:
         return nullcontext()
 
 
 class _History(FileHistory):
-    """The lines that were typed, as far as there is a place to keep them."""
+    """The lines that were typed, in a file; errors in writing it are ignored."""
 
     def store_string(self, string: str) -> None:
         with suppress(OSError):
@@ -59,7 +61,7 @@ class Prompt:
     """The line that is typed.
 
     Args:
-        history: the file of the lines that were typed before, or None.
+        history: the file with the lines typed before, or None.
         output: the terminal.
     """
 
@@ -69,8 +71,8 @@ class Prompt:
             history=kept, input=_Keys(sys.stdin), key_bindings=self._bind_keys()
         )
         self._output = output
-        # Shared with the thread that reads. The lock keeps a line from beginning while
-        # something is printed without regard to it.
+        # Shared with the thread that reads. The lock keeps a line from beginning while a text
+        # is printed directly.
         self._lock = threading.Lock()
         self._is_reading = False
         self._is_stopped = False
@@ -82,9 +84,9 @@ class Prompt:
         self._keep_unread_keys()
 
     def _keep_unread_keys(self) -> None:
-        """While nobody reads keys let them wait, each for itself and not shown.
+        """Let the terminal keep unread keys, without showing them.
 
-        A terminal that collects lines would swallow a Ctrl-D. Ctrl-C still is a signal.
+        In canonical mode a Ctrl-D that is typed meanwhile would be lost. Ctrl-C stays a signal.
         """
         modes = termios.tcgetattr(sys.stdin)
         modes[0] &= ~termios.ICRNL
@@ -101,10 +103,10 @@ class Prompt:
         return bindings
 
     def _stop_process(self) -> None:
-        """Stop, as Ctrl-Z does elsewhere, and let the shell have the terminal meanwhile."""
+        """Stop the process, as Ctrl-Z usually does, with the terminal restored meanwhile."""
         modes = termios.tcgetattr(sys.stdin)
         self.restore()
-        # To this very thread: it must not go on before the process stops.
+        # To this thread, so that it does not go on before the process stops.
         signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
         termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
 
@@ -124,19 +126,19 @@ class Prompt:
         try:
             if self._is_stopped:
                 return None
-            # Signals are the main thread's.
+            # Only the main thread may handle signals.
             line = self._session.prompt(PROMPT, handle_sigint=False)
         except (EOFError, KeyboardInterrupt):
             return None
         finally:
             self._is_reading = False
-        # What the terminal's encoding has not is given as surrogates.
+        # Bytes that the terminal's encoding can't decode come as surrogates.
         return line.encode("utf-8", "surrogateescape").decode(errors="replace")
 
-    # Above it
+    # Texts above the line
 
     def print(self, text: str) -> None:
-        """Show a text above the line, in its turn.
+        """Show a text above the line, after the texts before it.
 
         Raises:
             OSError: the terminal is gone.
@@ -168,11 +170,11 @@ class Prompt:
                 if not self._is_reading:
                     self._output.write_here(text)
                     return
-            # A line is about to begin, or to end.
+            # A line is just beginning or ending.
             time.sleep(0.005)
 
     def _print_above(self, text: str) -> bool:
-        """Print a text above the line that is being typed, if there is one. In a thread."""
+        """Print a text above the line being typed, if there is one. In a pool thread."""
         app = get_app_or_none()
         loop = app.loop if app is not None else None
         if app is None or loop is None:
@@ -193,13 +195,13 @@ class Prompt:
                     future.result(0.05)
                     break
         except (RuntimeError, concurrent.futures.CancelledError):
-            """The line has ended meanwhile."""
+            pass  # The line has ended meanwhile.
         return shown
 
     # The end
 
     def stop(self) -> None:
-        """End the line that is being typed, show what is to be shown, and restore."""
+        """End the line that is being typed, show the texts that wait, and restore."""
         self._is_stopped = True
         while self._is_reading:
             self._leave()
@@ -225,6 +227,6 @@ class Prompt:
             loop.call_soon_threadsafe(leave)
 
     def restore(self) -> None:
-        """Give the terminal back as it was, if it is still there."""
+        """Restore the modes of the terminal, if it still exists."""
         with suppress(OSError, termios.error):
             termios.tcsetattr(sys.stdin, termios.TCSANOW, self._modes)

@@ -12,23 +12,23 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Ends the program in good order at the first signal, and at once at the second.
+    """Ends the program cleanly at the first signal, and immediately at the second.
 
-    The second needs nothing of the hub, which a peer could be keeping busy.
+    The second does not need the hub, which may be busy.
 
     Args:
-        end: begins to end it, in a greenlet.
-        give_up: called before it ends at once.
+        end: called in a greenlet at the first signal.
+        give_up: called at the second, before the process exits.
     """
 
     def __init__(self, end: Callable[[], object], give_up: Callable[[], object]) -> None:
         self._end = end
         self._give_up = give_up
         self._loop = gevent.get_hub().loop
-        # The exit status that tells of the signal, when there has been one.
+        # The exit status for the signal that was received, or None.
         self.status: int | None = None
         for signum in _ENDING:
-            # A shell has a program in the background ignore SIGINT, and nohup SIGHUP.
+            # Keep what a shell sets for background programs (SIGINT), and nohup (SIGHUP).
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self._receive)
 

@@ -1,4 +1,4 @@
-"""The exit statuses of the command line, as its help has them."""
+"""The exit statuses of the command line, which its help explains."""
 
 OK, NOT_OPENED, MISUSED, LOST, CLOSED_OTHERWISE, INCOMPLETE = range(6)
 INTERRUPTED = 130

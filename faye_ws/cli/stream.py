@@ -1,4 +1,4 @@
-"""The command line tails an event stream."""
+"""The command line showing an event stream."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .terminal import Terminal
 
 
 def connect_stream(options: argparse.Namespace) -> EventSourceClient:
-    """Begin to connect as the options say."""
+    """Start to connect as the options say."""
     more: dict[str, Any] = {"verify": False if options.insecure else options.ca}
     if options.proxy or options.no_proxy:
-        # An empty one stands for none, whatever the environment says.
+        # "" means no proxy, whatever the environment says.
         more["proxies"] = dict.fromkeys(("http", "https"), options.proxy or "")
     if options.cert:
         more["cert"] = (options.cert, options.key) if options.key else options.cert
@@ -32,14 +32,15 @@ def connect_stream(options: argparse.Namespace) -> EventSourceClient:
 
 
 class Tail:
-    """Shows the events of a stream as they come."""
+    """Shows the events of a stream."""
 
     def __init__(
         self, es: EventSourceClient, options: argparse.Namespace, console: Pipe | Terminal
     ) -> None:
         self._es = es
         self._verbose = options.verbose
-        self._left = options.count
+        # How many events are still to be shown, or None for all.
+        self._remaining = options.count
         self._console = console
 
     def hold(self) -> int:
@@ -59,15 +60,15 @@ class Tail:
         try:
             for event in self._es:
                 self._show(event)
-                if self._left is not None:
-                    self._left -= 1
-                    if not self._left:
+                if self._remaining is not None:
+                    self._remaining -= 1
+                    if not self._remaining:
                         break
         except EventStreamError as error:
             self._console.error(f"faye-ws: {error}")
             return NOT_OPENED
         except BrokenPipeError:
-            """Nobody wants to hear more, which is no fault."""
+            pass  # The reader needs no more, which is not an error.
         except OSError as error:
             self._console.error(f"faye-ws: can't write the output: {error}")
             return INCOMPLETE

@@ -1,9 +1,10 @@
-"""The command line on a terminal: what comes is shown above the line that is being typed.
+"""The command line on a terminal: messages are shown above the line that is being typed.
 
-Without `prompt_toolkit` lines are read as the terminal gives them.
+Without `prompt_toolkit` there is no such line: input is read as from a pipe.
 
-Invariants: nothing that a peer has sent reaches the terminal as it is. Where the standard error
-output is something else, notes and errors go there.
+Invariants:
+- What a peer has sent is escaped before it reaches the terminal.
+- If the standard error output is not a terminal, notes and errors go there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .prompt import IS_INSTALLED, Prompt
 from .text import format_message, make_harmless, make_line, paint
 
 INCOMING = "< "
-# Bytes of history that are kept from one time to the next.
+# The history file is shortened if it has more bytes than this.
 _MAX_HISTORY = 2**18
 
 
@@ -28,7 +29,7 @@ class Terminal:
 
     Args:
         color: whether to use colours.
-        history: whether to remember what is typed from one time to the next.
+        history: whether to keep the typed lines in a file.
     """
 
     def __init__(self, color: bool, history: bool) -> None:
@@ -51,7 +52,7 @@ class Terminal:
             yield line
 
     def has_input(self) -> bool:
-        """Tell whether `lines` need not wait: nobody waits for a user who types."""
+        """Return False: a user who types is not waited for."""
         return False
 
     def show(self, message: str | bytes) -> None:
@@ -64,11 +65,11 @@ class Terminal:
         self._print(INCOMING + text, "incoming")
 
     def note(self, text: str) -> None:
-        """Show something that is no message."""
+        """Show a remark."""
         self._say(text, "note")
 
     def error(self, text: str) -> None:
-        """Show what has gone wrong."""
+        """Show an error."""
         self._say(text, "error")
 
     def _say(self, text: str, style: str) -> None:
@@ -86,18 +87,18 @@ class Terminal:
             self._prompt.print(line)
 
     def stop(self) -> None:
-        """End the line that is being typed, and give the terminal back."""
+        """End the line that is being typed, and restore the terminal."""
         if self._prompt is not None:
             self._prompt.stop()
 
     def restore(self) -> None:
-        """Give the terminal back without waiting for anything."""
+        """Restore the terminal without waiting for anything."""
         if self._prompt is not None:
             self._prompt.restore()
 
 
 def open_history(errors: Output) -> Path | None:
-    """Return the file of the history, for our eyes only, and not longer than it may be."""
+    """Return the history file, readable by its owner only and shortened; None if impossible."""
     try:
         base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
         path = Path(base) / "faye_ws" / "history"
@@ -108,7 +109,7 @@ def open_history(errors: Output) -> Path | None:
             # Each entry begins with an empty line and its time.
             path.write_bytes(data[data.find(b"\n# ", -_MAX_HISTORY // 2) :])
     except (OSError, RuntimeError) as error:
-        # RuntimeError: there is no home.
+        # RuntimeError: there is no home directory.
         errors.say(f"no history: {error}")
         return None
     return path

@@ -1,4 +1,4 @@
-"""What may be shown on a terminal, and how."""
+"""Making text safe for a terminal, and colouring it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import unicodedata
 
 _RESET = "\x1b[0m"
 _STYLES = {"incoming": "\x1b[36m", "note": "\x1b[2m", "error": "\x1b[31m"}
-# Besides controls: what turns the order of a line around, and what has no character at all.
+# Unicode categories: controls, formats (some reverse the order of a line), surrogates, private
+# and unassigned characters, line and paragraph separators.
 _UNSHOWN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-# Joiners, without which some scripts and most families of emoji fall apart.
+# The last two are joiners, which some scripts and many emoji need.
 _SHOWN = "\n\t\u200c\u200d"
 
 
 def make_harmless(text: str) -> str:
-    """Escape what could drive the terminal, or lie about what is on it."""
+    """Escape characters that control the terminal, or that are invisible or misleading."""
     if text.isprintable():
         return text
     return "".join(map(_escape, text))
 
 
 def make_line(text: str) -> str:
-    """Escape the ends of lines, too: a sentence with a peer's words in it has no second line,
-    which could pass for somebody else's."""
+    """Escape line breaks, too, so that a peer's text can't fake another line."""
     return make_harmless(text).replace("\n", "\\n")
 
 
@@ -37,5 +37,5 @@ def paint(text: str, style: str, wanted: bool) -> str:
 
 
 def format_message(message: str | bytes) -> str:
-    """Return a message as it is written down: text as it is, bytes as hexadecimal digits."""
+    """Return a message as text: bytes become hexadecimal digits."""
     return message if isinstance(message, str) else message.hex()

@@ -1,4 +1,4 @@
-"""Calls that may block, made in a thread, so that the connection lives on meanwhile."""
+"""Calls that may block, made in a thread of gevent's pool."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _T = TypeVar("_T")
 
 
 def in_thread(function: Callable[..., _T], *arguments: object) -> _T:
-    """Return what a call returns, or raise what it raises; only this greenlet waits."""
+    """Call a function in a thread; return what it returns, or raise what it raises."""
 
     def call() -> tuple[_T | None, Exception | None]:
-        # gevent would print what is raised in its pool.
+        # gevent prints exceptions that are raised in its pool.
         try:
             return function(*arguments), None
         except Exception as error:

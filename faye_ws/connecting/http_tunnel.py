@@ -6,7 +6,7 @@ for `ws` as for `wss`.
 
 from __future__ import annotations
 
-from ..driver.handshake import refused_by
+from ..driver.handshake import unexpected_status
 from ..driver.http import HeaderFields, Headers, Request
 from ..driver.response import ResponseReader
 from ..errors import ConnectionFailed, HandshakeError
@@ -71,7 +71,7 @@ class HTTPTunnel:
         if response is None or not (reader.is_done or not data):
             return
         if response.status not in _OPENING:
-            raise refused_by("the proxy", response)
+            raise unexpected_status("the proxy", response)
         if reader.rest:
             # In a tunnel to a server the client speaks first.
             raise HandshakeError("the proxy sent more than its answer")

@@ -15,7 +15,7 @@ from ..errors import ConnectionFailed, HandshakeError
 from ..extensions.contract import Extension
 from ..extensions.pipeline import Offer, check_extensions
 from .events import Open
-from .handshake import check_headers, check_protocols, check_response, refused_by
+from .handshake import check_headers, check_protocols, check_response, unexpected_status
 from .http import HeaderFields, Headers, Request, Response, parse_response
 from .response import ResponseReader
 from .rfc6455 import RFC6455
@@ -135,7 +135,7 @@ class Client(RFC6455):
             super().receive_eof()
         elif self.response is not None:
             # A refusal whose body breaks off is a refusal all the same.
-            self.refuse(refused_by("the server", self.response))
+            self.refuse(unexpected_status("the server", self.response))
         else:
             self.refuse(ConnectionFailed("the server closed the connection in the handshake"))
 

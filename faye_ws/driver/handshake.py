@@ -222,7 +222,7 @@ def refuse_response(error: HandshakeError) -> Response:
     return Response(error.status, headers, body)
 
 
-def refused_by(who: str, response: Response) -> InvalidStatus:
+def unexpected_status(who: str, response: Response) -> InvalidStatus:
     """Return the error for a response that does not open the connection or tunnel."""
     said = " ".join(response.body[:200].decode("utf-8", errors="replace").split())
     sentence = f"{who} answered {response.status_line}"
@@ -239,7 +239,7 @@ def check_response(response: Response, key: str, protocols: Sequence[str]) -> st
     """
     headers = response.headers
     if response.status != 101:
-        raise refused_by("the server", response)
+        raise unexpected_status("the server", response)
     if response.version != "HTTP/1.1":
         # RFC 9110, 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client", and
         # HTTP/2 and later have no 101.

@@ -54,10 +54,8 @@ def serve(converse: Conversation) -> Iterator[int]:
     def talk(sock: Any) -> None:
         with closing(sock):
             sock.settimeout(DEADLINE)
-            try:
+            with suppress(OSError):
                 converse(sock)
-            except OSError:
-                """The client has gone."""
 
     def accept() -> None:
         while True:

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -485,10 +485,8 @@ class Within:
             self._fill()
 
     def _fill(self) -> None:
-        try:
+        with suppress(ssl.SSLWantReadError):
             self._incoming.write(self._outer.recv(2**16))
-        except ssl.SSLWantReadError:
-            """There is nothing."""
 
     def read(self) -> bytes:
         """Return what has come."""

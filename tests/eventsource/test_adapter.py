@@ -120,7 +120,7 @@ def drip(drops: bytes, asked: bool = True) -> Iterator[int]:
                 gevent.sleep(0.02)
             gevent.sleep(1000)
         except OSError:
-            """The client has had enough."""
+            pass  # The client has had enough.
 
     server = StreamServer(("127.0.0.1", 0), talk)
     server.start()
@@ -216,7 +216,7 @@ def relay(source: Any, target: Any) -> None:
         while data := source.recv(2**16):
             target.sendall(data)
     except OSError:
-        """One of them has gone."""
+        pass  # One of them has gone.
 
 
 @pytest.mark.parametrize(("scheme", "kind"), [("socks5", 1), ("socks5h", 3)])
@@ -298,7 +298,7 @@ def test_tls_is_read_in_pieces_between_which_others_have_their_turn(
             while True:
                 sock.sendall(b":\n" * 2**20)
         except OSError:
-            """The client has had enough."""
+            pass  # The client has had enough.
 
     stop = threading.Event()
     ports: list[int] = []
