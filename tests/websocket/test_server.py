@@ -110,7 +110,7 @@ def test_the_url_is_the_one_that_the_client_has_connected_to(
         ({"HTTP_ORIGIN": "http://example.com", "HTTP_X_FORWARDED_SSL": "on"}, 403),
     ],
 )
-def test_a_request_is_unexpected_status_what_its_environ_says(
+def test_a_request_is_refused_by_what_its_environ_says(
     changes: dict[str, Any], status: int | None
 ) -> None:
     refusal = endpoint_of(WebSocket({**_REQUEST, **changes})).driver.refusal
