@@ -1,15 +1,16 @@
-"""Calls from one thread to the hub of another.
+"""Functions that one thread has called in the hub of another.
 
-    hand_over() --> the hub --> a worker greenlet: the call
-        waits  <----------------------- its result
+    hand_over() --> the hub --> a worker greenlet: the function
+        waits  <----------------------- its result, or its exception
 
-If the calling thread has a hub, only the calling greenlet waits. Otherwise the thread waits,
-and runs its listeners meanwhile. A timeout or an interrupt ends the wait, whatever the other
-thread is doing.
+If the calling thread has a hub, only the calling greenlet waits. Otherwise the thread waits, and
+runs the listeners of its clients meanwhile (see `threads`). A timeout or an interrupt ends the
+wait, whatever the other thread is doing.
 
 Invariants:
-- A call has one outcome: a result, `HubGone`, or the caller gives it up.
-- The result of a call that was given up goes to `give_back`.
+- A call has one outcome: what the function returns or raises, the end of the hub, or that the
+  caller gives it up.
+- What the function returns goes to the caller, or else to `give_back`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from typing import Any, Generic, TypeVar
 
 from gevent import GreenletExit
 from gevent.hub import Hub, Waiter
-from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
 
 from ..constants import NEVER
@@ -29,8 +29,6 @@ from .reactor import Reactor, current_reactor, find_hub
 from .threads import current_thread, use_hub_for_calls
 
 _T = TypeVar("_T")
-
-_allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 
 
 class _HubGone(Exception):
@@ -48,16 +46,18 @@ def hand_over(
 ) -> _T:
     """Call a function in the hub of another thread, and return its result.
 
-    A caller that is itself a hub can't wait: it gets None, and the function must not raise.
+    A caller that is itself a hub can't wait: it gets None at once, whatever the options say, and
+    nobody hears of what the function raises.
 
     Args:
         reactor: the reactor of the hub.
         function: called in a worker greenlet.
-        forget: called here when the hub is gone. It closes what the function is about, which
-            is then called here, since it does not wait any more.
+        forget: called in this thread if the hub is gone, to close the object that `function`
+            uses. Then `function` is called in this thread, too: it does not wait for an object
+            that is closed.
         deadline: when to give up, in seconds of `time.monotonic()`.
         failure: the message of the `TimeoutError`.
-        give_back: called in the hub with a result that nobody waits for any more.
+        give_back: called in the hub with a result for which nobody waits any more.
 
     Raises:
         TimeoutError: there is no result at the deadline.
@@ -87,15 +87,17 @@ def _hand_over(
         else:
             _wait_in_greenlet(reactor, call, hub, deadline)
     except BaseException:
+        # Interrupted. If there is an outcome by now, nobody takes it.
         if not call.give_up():
-            call.return_value()
+            call.give_back_value()
         raise
-    if not call.is_answered and call.give_up():
+    if not call.has_outcome() and call.give_up():
         raise TimeoutError(failure)
     return call.result()
 
 
 def _submit(reactor: Reactor, call: _Call[_T]) -> None:
+    # Those that are in there when the reactor ends fail with it.
     reactor.calls.add(call)
     if reactor.is_over or not reactor.post(reactor.workers.run, call.run):
         call.fail()
@@ -106,15 +108,16 @@ def _wait_in_thread(reactor: Reactor, call: _Call[_T], deadline: float) -> None:
     call.wake = thread.wake
     try:
         _submit(reactor, call)
-        thread.wait(call.has_answer, deadline)
+        thread.wait(call.has_outcome, deadline)
     finally:
         reactor.calls.discard(call)
 
 
 def _wait_in_greenlet(reactor: Reactor, call: _Call[_T], hub: Hub, deadline: float) -> None:
+    # The thread waits in its hub now, so its listeners run there.
     use_hub_for_calls(current_reactor())
     waiter: Any = Waiter(hub)
-    # The watcher also keeps the loop of our own hub running.
+    # Any thread can wake us with it, and as long as it is there our loop does not end.
     wakeup: Any = hub.loop.async_()
     wakeup.start(waiter.switch, None)
     timer: Any = None
@@ -134,19 +137,13 @@ def _wait_in_greenlet(reactor: Reactor, call: _Call[_T], hub: Hub, deadline: flo
 
 
 class _Call(Generic[_T]):
-    """A call that one thread makes for another."""
+    """A call that one thread makes for another.
 
-    __slots__ = (
-        "_answer",
-        "_error",
-        "_function",
-        "_give_back",
-        "_greenlet",
-        "_reactor",
-        "_value",
-        "is_answered",
-        "wake",
-    )
+    Attributes:
+        wake: called, in any thread, when there is an outcome.
+    """
+
+    __slots__ = ("_function", "_give_back", "_greenlet", "_outcome", "_reactor", "wake")
 
     def __init__(
         self,
@@ -158,32 +155,50 @@ class _Call(Generic[_T]):
         self._function = function
         self._give_back = give_back
         self._greenlet: greenlet | None = None
-        # Acquired once, by the first outcome.
-        self._answer = _allocate_lock()
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self.is_answered = False
+        # Of a dictionary the first value can be set in one step, which no thread interrupts.
+        self._outcome: dict[None, tuple[Any, BaseException | None]] = {}
         self.wake: Callable[[], object] = lambda: None
 
-    def has_answer(self) -> bool:
-        return self.is_answered
+    # In any thread
+
+    def _decide(self, value: Any, error: BaseException | None) -> bool:
+        """Set the outcome. Return False if there is one already."""
+        outcome = value, error
+        return self._outcome.setdefault(None, outcome) is outcome
+
+    def has_outcome(self) -> bool:
+        """Return whether there is an outcome."""
+        return bool(self._outcome)
+
+    def fail(self) -> None:
+        """Let the caller hear that the hub is gone."""
+        self._finish(None, _HubGone())
+
+    def _finish(self, value: Any, error: BaseException | None) -> bool:
+        if not self._decide(value, error):
+            return False
+        # ValueError: the hub of the calling thread is gone.
+        with suppress(ValueError):
+            self.wake()
+        return True
 
     # In the thread of the hub
 
     def run(self) -> None:
-        """Make the call, unless it was given up before it began."""
-        if self._answer.locked():
+        """Call the function, unless the call was given up before."""
+        if self._outcome:
             return
         self._greenlet = getcurrent()
         try:
             value, error = self._try()
         except (KeyboardInterrupt, SystemExit) as interrupt:
-            # A signal handler has raised it: it is for the main greenlet. If that continues,
-            # so does this call.
+            # Of a signal handler, which has come in the middle of the function: it is for the
+            # main greenlet of the thread.
             self._reactor.hub.handle_system_error(type(interrupt), interrupt)
             value, error = None, InterruptedError("interrupted by a signal")
             if self._reactor.is_leaving:
-                # While the reactor is leaving, all calls are refused, so none is made twice.
+                # The process ends, so all connections are closing: the function does nothing
+                # twice, but returns what it does for those.
                 value, error = self._try()
         self._greenlet = None
         if not self._finish(value, error) and error is None and self._give_back is not None:
@@ -197,22 +212,7 @@ class _Call(Generic[_T]):
         except BaseException as error:
             return None, error
 
-    def fail(self) -> None:
-        """Answer that the hub is gone. From any thread."""
-        self._finish(None, _HubGone())
-
-    def _finish(self, value: Any, error: BaseException | None) -> bool:
-        if not self._answer.acquire(False):
-            return False
-        self._value = value
-        self._error = error
-        self.is_answered = True
-        # ValueError: the hub of the calling thread is gone.
-        with suppress(ValueError):
-            self.wake()
-        return True
-
-    def _stop(self) -> None:
+    def _stop_greenlet(self) -> None:
         if self._greenlet is not None:
             self._greenlet.throw(GreenletExit)
 
@@ -220,19 +220,21 @@ class _Call(Generic[_T]):
 
     def give_up(self) -> bool:
         """Give the call up. Return False if it already has an outcome."""
-        if self._answer.acquire(False):
-            self._reactor.post(self._stop)
-            return True
-        return False
+        if not self._decide(None, None):
+            return False
+        self._reactor.post(self._stop_greenlet)
+        return True
 
-    def return_value(self) -> None:
-        """Pass a result that came too late to `give_back`."""
-        if self._give_back is not None and self._error is None:
-            self._reactor.post(self._give_back, self._value)
+    def give_back_value(self) -> None:
+        """Pass what the function has returned to `give_back`."""
+        value, error = self._outcome[None]
+        if self._give_back is not None and error is None:
+            self._reactor.post(self._give_back, value)
 
     def result(self) -> _T:
-        """Return the result of the call, or raise its exception."""
-        if self._error is not None:
-            raise self._error
-        value: _T = self._value
+        """Return what the function has returned, or raise what it has raised."""
+        value: _T
+        value, error = self._outcome[None]
+        if error is not None:
+            raise error
         return value

@@ -29,7 +29,7 @@ from .connection import Connection
 from .endpoint import Endpoint
 from .inbox import Inbox
 from .phase import Phase
-from .settings import check_settings
+from .settings import make_settings
 from .sharing import in_hub
 
 
@@ -119,7 +119,7 @@ class Client(Connection):
             max_length=max_length,
             extensions=extensions,
         )
-        settings = check_settings(ping, ping_timeout, close_timeout, send_timeout, max_backlog)
+        settings = make_settings(ping, ping_timeout, close_timeout, send_timeout, max_backlog)
         timeout = check_seconds("connect_timeout", connect_timeout)
         reactor, thread = place_of_client()
         endpoint = Endpoint(opening.driver, opening.address.url, settings, reactor)

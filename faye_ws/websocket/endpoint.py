@@ -108,10 +108,7 @@ class Endpoint:
     # Opening
 
     def attach(self, sock: Any, early: bytes, keep_socket: bool) -> None:
-        """Take over a socket, and the bytes that were read from it before.
-
-        With `keep_socket` it is left to others to close the socket at the end.
-        """
+        """Take over a socket and the bytes read from it. With `keep_socket` others close it."""
         reactor = self.reactor
         reactor.members.add(self)
         # Before all that the transport is going to read.

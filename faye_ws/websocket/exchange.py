@@ -16,39 +16,20 @@ Invariants:
 from __future__ import annotations
 
 import time
-from collections import deque
 from sys import getsizeof
-from typing import Protocol
 
 from greenlet import greenlet
 
 from ..errors import ConnectionClosed
 from ..runtime.threads import WaitingThread, current_thread
-from .endpoint import Endpoint
 from .phase import Phase
-from .receiving import End, Readers
+from .receiving import Inbox
 
 # What an outbox may hold: so many messages of up to so many bytes, as much as one backlog.
 _MAX_MESSAGES = 64
 _MAX_POSTED = 2**14
 # What a message weighs in an inbox besides what Python holds of it.
 PLACE = 8
-
-
-class Inbox(Protocol):
-    """The inbox that threads share with the hub; see `inbox.Inbox`."""
-
-    endpoint: Endpoint
-    messages: deque[str | bytes] | None
-    is_behind: bool
-
-    @property
-    def end(self) -> End | None:
-        """How the connection was closed, if it is."""
-
-    @property
-    def readers(self) -> Readers:
-        """The greenlets that wait."""
 
 
 class Exchange:

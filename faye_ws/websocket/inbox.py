@@ -97,8 +97,7 @@ class Inbox:
         self._hears: tuple[str, ...] = ()
         # Not made by whichever thread comes first: two may come at once.
         self._readers = None if thread is None else Readers(endpoint.reactor.hub)
-        # What ends the connection, once that has come.
-        self._end: Close | None = None
+        self._end: Close | None = None  # What ends the connection, once that has come.
         endpoint.owner = self
 
     @property

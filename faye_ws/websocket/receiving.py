@@ -65,6 +65,7 @@ class Inbox(Protocol):
     endpoint: Endpoint
     listening: ListenerQueue
     messages: deque[str | bytes] | None
+    is_behind: bool
 
     @property
     def end(self) -> End | None:

@@ -32,7 +32,7 @@ from .connection import Connection
 from .endpoint import Endpoint
 from .inbox import Inbox
 from .receiving import wait_heard
-from .settings import check_settings
+from .settings import make_settings
 from .sharing import in_hub
 
 
@@ -100,7 +100,7 @@ class WebSocket(Connection):
             max_length=max_length,
             extensions=extensions,
         )
-        settings = check_settings(ping, ping_timeout, close_timeout, send_timeout, max_backlog)
+        settings = make_settings(ping, ping_timeout, close_timeout, send_timeout, max_backlog)
         reactor, thread = place_of_request()
         inbox = Inbox(self, Endpoint(driver, url, settings, reactor), thread)
         super().__init__(inbox)

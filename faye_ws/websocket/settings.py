@@ -1,4 +1,4 @@
-"""How a connection is looked after: the options that both ends share."""
+"""The options that the connections of servers and of clients have in common."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from weakref import WeakValueDictionary
 
 from ..runtime.seconds import check_optional_seconds, check_seconds
 
+# In the order of the arguments of `make_settings`.
 _Values = tuple[float | None, float | None, float, float | None, int]
 
 
 class Settings:
-    """The options of a connection. Times are in seconds, sizes in bytes; None is never.
+    """The options of a connection. Where one may be None, that switches it off.
 
     Attributes:
-        ping: send a ping every so often.
-        ping_timeout: drop a peer that stays silent so long after a ping.
-        close_timeout: how long the closing handshake may take.
-        send_timeout: drop a peer that takes nothing of what waits for it for so long.
-        max_backlog: how much may wait for a slow peer before senders have to wait.
+        ping: seconds between two pings, or None.
+        ping_timeout: seconds that a peer may stay silent after a ping before it is dropped,
+            or None.
+        close_timeout: seconds that the closing handshake may take.
+        send_timeout: seconds that a peer may read nothing of what waits for it before it is
+            dropped, or None.
+        max_backlog: bytes that may wait for a slow peer before senders have to wait.
     """
 
     __slots__ = (
@@ -43,17 +46,20 @@ class Settings:
 _known: WeakValueDictionary[_Values, Settings] = WeakValueDictionary()
 
 
-def check_settings(
+def make_settings(
     ping: float | None,
     ping_timeout: float | None,
     close_timeout: float,
     send_timeout: float | None,
     max_backlog: int,
 ) -> Settings:
-    """Return settings with these values, which others may have, too.
+    """Return settings with these values.
+
+    Connections with equal options share one object, so it must not be changed.
 
     Raises:
-        TypeError, ValueError: one is not what it should be.
+        TypeError: a time is no number.
+        ValueError: a time is not above 0, or `max_backlog` below 1.
     """
     if max_backlog < 1:
         raise ValueError(f"max_backlog must be at least 1 byte, not {max_backlog}")

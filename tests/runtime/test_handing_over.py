@@ -194,7 +194,7 @@ def test_an_answer_that_comes_just_before_an_interrupt_is_given_back(
     thread = gevent.spawn(native.call_with_hub, run)
     wait_for(lambda: reactor.calls, "it is handed over")
     [pending] = reactor.calls
-    wait_for(lambda: pending.is_answered, "it is answered")  # type: ignore[attr-defined]
+    wait_for(lambda: pending.has_outcome(), "it is answered")  # type: ignore[attr-defined]
     is_answered.set()
     thread.get(timeout=DEADLINE)
     assert interrupted == [KeyboardInterrupt]

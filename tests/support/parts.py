@@ -13,7 +13,7 @@ from faye_ws.runtime.reactor import Reactor, current_reactor
 from faye_ws.runtime.threads import ListenerThread
 from faye_ws.websocket.endpoint import Endpoint
 from faye_ws.websocket.inbox import Inbox
-from faye_ws.websocket.settings import check_settings
+from faye_ws.websocket.settings import make_settings
 
 from . import wire
 from .serving import wait_for
@@ -64,7 +64,7 @@ class Parts:
             "max_backlog": 1000,
         }
         driver = RequestServer(parse_request(wire.request()))
-        checked = check_settings(**options | settings)
+        checked = make_settings(**options | settings)
         self.endpoint = Endpoint(driver, "ws://server.example.com/", checked, current_reactor())
         self.target = Connection(Inbox.__new__(Inbox))
         self.inbox = Inbox(self.target, self.endpoint, thread)
