@@ -17,6 +17,8 @@ from support.serving import DEADLINE, wait_for
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
     """Return a socket whose peer says nothing."""
+    # The client is to live in this thread.
+    gevent.get_hub()
     ours, peer = socket.socketpair()
     yield ours
     ours.close()
