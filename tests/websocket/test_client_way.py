@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import gevent
 import pytest
 
-from faye_ws import Client, ConnectionFailed
+from faye_ws import Client, ConnectionFailed, InvalidStatus
 from faye_ws.runtime.reactor import current_reactor
 from support.parts import endpoint_of, inbox_of
 from support.serving import DEADLINE, wait_for
@@ -111,3 +113,69 @@ def test_a_way_that_comes_to_its_end_as_it_is_given_up_leads_nowhere(
     assert ws.ready_state is Client.CLOSED
     assert endpoint_of(ws).transport is None
     assert (silent.fileno() == -1) is leads_somewhere
+
+
+def _sends(silent: socket.socket, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """Let a way take its time when its driver has received these bytes."""
+
+    def go(opening: Any) -> None:
+        opening.driver.start()
+        opening.driver.receive_data(data)
+        gevent.sleep(DEADLINE)
+
+    monkeypatch.setattr("faye_ws.connecting.opening.Opening.go", go)
+
+
+def test_a_refusal_whose_body_does_not_end_says_more_than_the_time(
+    silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nnot all of it"
+    _sends(silent, monkeypatch, head)
+    ws = Client("ws://localhost/", net=silent, connect_timeout=0.05)
+    with pytest.raises(InvalidStatus, match="403"):
+        ws.wait_open()
+    assert ws.status_code == 403
+
+
+def test_a_server_that_says_nothing_in_time_is_given_up(
+    silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sends(silent, monkeypatch, b"")
+    ws = Client("ws://localhost/", net=silent, connect_timeout=0.05)
+    with pytest.raises(ConnectionFailed, match=r"no connection after 0\.05 seconds"):
+        ws.wait_open()
+
+
+def test_a_way_that_fails_for_any_reason_says_where_it_was_to_lead(
+    silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go(opening: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr("faye_ws.connecting.opening.Opening.go", go)
+    ws = Client("ws://localhost/", net=silent)
+    with pytest.raises(ConnectionFailed, match=r"can't connect to localhost.*a fault"):
+        ws.wait_open()
+
+
+def test_a_thread_that_finds_the_hub_gone_ends_nothing_in_it(ws: Client) -> None:
+    (way,) = current_reactor().members
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(way.forget).result(DEADLINE)
+    assert way in current_reactor().members
+    assert ws.ready_state is Client.CLOSED
+    # Its hub lets go of it, too, if it is there after all.
+    way.forget()
+    assert not current_reactor().members
+
+
+def test_the_client_of_a_thread_without_a_hub_begins_in_the_background(
+    silent: socket.socket,
+) -> None:
+    def work() -> int:
+        ws = Client("ws://localhost/", net=silent)
+        ws.close()
+        return ws.wait_closed(DEADLINE).code
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result(DEADLINE) == 1006
