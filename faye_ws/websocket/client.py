@@ -220,6 +220,11 @@ class _Way:
             error.__cause__ = failed
         self._greenlet = None
         endpoint = self._inbox.endpoint
+        if endpoint.phase is not Phase.NEW:
+            # Given up in the same turn of the hub: too late to end this greenlet.
+            if sock is not None:
+                sock.close()
+            return
         self.driver = endpoint.driver = opening.driver
         endpoint.url = opening.address.url
         if error is not None:

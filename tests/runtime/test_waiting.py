@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import gevent
 import pytest
 from gevent import GreenletExit, Timeout
 
-from faye_ws.runtime.waiting import WaitQueue
+from faye_ws.runtime.waiting import WaitQueue, give_turn
 from support.serving import DEADLINE, wait_for
 
 
@@ -132,3 +134,27 @@ def test_a_condition_is_waited_for_until_it_is_met_or_time_is_up(queue: WaitQueu
     assert waiting.get(timeout=DEADLINE) is True
     assert queue.wait_until(lambda: True, 0.0) is True
     assert queue.wait_until(lambda: False, 0.01) is False
+
+
+def test_a_turn_of_the_hub_serves_sockets_too() -> None:
+    ours, peer = socket.socketpair()
+    served: list[str] = []
+    hub = gevent.get_hub()
+    watcher = hub.loop.io(ours.fileno(), 1)
+    watcher.start(lambda: served.append("socket"))
+    peer.send(b"x")
+    with watcher:
+        give_turn(hub)
+        give_turn(hub)
+    assert "socket" in served
+    ours.close()
+    peer.close()
+
+
+def test_who_waits_without_a_timeout_waits_for_a_notice(queue: WaitQueue) -> None:
+    waiting = gevent.spawn(queue.wait)
+    wait_for(lambda: len(queue) == 1, "it waits")
+    queue.notify()
+    waiting.get(timeout=DEADLINE)
+    waiting = gevent.spawn(queue.wait_until, lambda: not queue, None)
+    waiting.get(timeout=DEADLINE)

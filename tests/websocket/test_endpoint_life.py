@@ -72,6 +72,18 @@ def test_what_is_asked_for_before_it_is_open_is_done_then_and_a_close_is_the_las
     ]
 
 
+def test_one_that_opens_without_a_close_stays_open(make: Make) -> None:
+    parts = make()
+    assert parts.endpoint.when_open(lambda: parts.endpoint.send("first"))
+    parts.open()
+    assert unframe(parts.reads()[len(ACCEPTANCE) :]) == [(0x81, b"first")]
+    assert parts.endpoint.phase is Phase.OPEN
+    parts.endpoint.close(1000, "")
+    # The process may end now: the peer has been told that we close.
+    parts.endpoint.leave()
+    assert unframe(parts.reads()) == [(0x88, close_payload(1000))]
+
+
 def test_one_that_has_no_socket_is_gone_when_it_is_dropped(make: Make) -> None:
     endpoint = make().endpoint
     endpoint.drop()

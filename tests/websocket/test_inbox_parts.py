@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from gevent.hub import Hub
 
+from faye_ws.errors import ConnectionClosed
 from faye_ws.websocket import inbox as module
+from faye_ws.websocket.inbox import Inbox
 from faye_ws.websocket.phase import Phase
 from faye_ws.websocket.receiving import Readers
 from support.parts import Here, Parts
-from support.serving import DEADLINE, close, text, wait_for
+from support.serving import DEADLINE, close, frame, text, wait_for
 
 
 @pytest.fixture
@@ -62,3 +64,75 @@ def test_threads_are_woken_when_they_can_see_that_the_connection_is_gone(
     parts.inbox.exchange = Waking()  # type: ignore[assignment]
     parts.endpoint.forget()
     assert seen == [(1006, "", False)]
+
+
+def _opened(parts: Parts) -> Inbox:
+    parts.open()
+    parts.reads_head()
+    return parts.inbox
+
+
+def test_listeners_that_wait_for_pongs_hear_of_theirs(parts: Parts) -> None:
+    inbox = _opened(parts)
+    ponged: list[str] = []
+    parts.peer.send(frame(0x8A, b"unasked"))
+    inbox.expect_pong(b"1", lambda: ponged.append("1"))
+    inbox.expect_pong(b"2", lambda: ponged.append("2"))
+    parts.peer.send(frame(0x8A, b"2"))
+    wait_for(lambda: ponged == ["1", "2"], "both have heard")
+
+
+def test_a_message_is_given_back_to_the_front(parts: Parts) -> None:
+    inbox = _opened(parts)
+    inbox.give_back("b")
+    inbox.give_back("a")
+    assert [inbox.take_message(), inbox.take_message(), inbox.take_message()] == ["a", "b", None]
+
+
+def test_a_message_that_a_thread_has_just_taken_is_nobody_elses(parts: Parts) -> None:
+    class Emptied:
+        def __bool__(self) -> bool:
+            return True
+
+        def popleft(self) -> str:
+            raise IndexError
+
+    parts.inbox.messages = Emptied()  # type: ignore[assignment]
+    assert parts.inbox.take_message() is None
+    parts.inbox.messages = None
+
+
+def test_a_drain_is_an_event_for_those_who_listen_to_it(parts: Parts) -> None:
+    inbox = _opened(parts)
+    inbox.drained()
+    assert inbox.listening.is_done
+    heard: list[object] = []
+    parts.target.on("drain", heard.append)
+    inbox.drained()
+    wait_for(lambda: heard, "it has heard")
+
+
+def test_what_a_listener_raises_in_another_thread_closes_in_the_hub(parts: Parts) -> None:
+    inbox = _opened(parts)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(inbox.listener_raised, ZeroDivisionError())
+        wait_for(answer.done, "the thread is done")
+    assert answer.result() is True
+    assert parts.reads()[2:4] == (1011).to_bytes(2, "big")
+
+
+def test_that_the_connection_is_closed_is_no_fault_of_a_listener(parts: Parts) -> None:
+    inbox = _opened(parts)
+    assert inbox.listener_raised(ConnectionClosed(1000, "", True))
+    parts.endpoint.drop()
+    assert not inbox.listener_raised(ConnectionClosed(1006, "", False))
+
+
+def test_listeners_are_let_go_of_when_all_was_heard(parts: Parts) -> None:
+    _opened(parts)
+    heard: list[object] = []
+    parts.target.on("close", heard.append)
+    parts.peer.close()
+    wait_for(lambda: heard, "it has heard")
+    wait_for(lambda: not parts.target.has_listener("close"), "it is let go of")
+    assert parts.inbox.is_over
