@@ -158,3 +158,10 @@ def test_who_waits_without_a_timeout_waits_for_a_notice(queue: WaitQueue) -> Non
     waiting.get(timeout=DEADLINE)
     waiting = gevent.spawn(queue.wait_until, lambda: not queue, None)
     waiting.get(timeout=DEADLINE)
+
+
+def test_a_wait_without_a_timeout_may_be_interrupted(queue: WaitQueue) -> None:
+    waiting = gevent.spawn(queue.wait)
+    wait_for(lambda: len(queue) == 1, "it waits")
+    waiting.kill(timeout=DEADLINE)
+    assert not queue

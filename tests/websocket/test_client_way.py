@@ -179,3 +179,15 @@ def test_the_client_of_a_thread_without_a_hub_begins_in_the_background(
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(work).result(DEADLINE) == 1006
+
+
+def test_what_an_opening_is_refused_for_is_what_is_raised(
+    silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go(opening: object) -> None:
+        raise ConnectionFailed("refused")
+
+    monkeypatch.setattr("faye_ws.connecting.opening.Opening.go", go)
+    ws = Client("ws://localhost/", net=silent)
+    with pytest.raises(ConnectionFailed, match=r"^refused$"):
+        ws.wait_open()

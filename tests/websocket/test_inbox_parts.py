@@ -136,3 +136,21 @@ def test_listeners_are_let_go_of_when_all_was_heard(parts: Parts) -> None:
     wait_for(lambda: heard, "it has heard")
     wait_for(lambda: not parts.target.has_listener("close"), "it is let go of")
     assert parts.inbox.is_over
+
+
+@pytest.mark.parametrize("place", [None, Here()], ids=["hub", "thread"])
+def test_what_has_come_stays_when_it_is_forgotten_unless_it_is_another_process_s(
+    place: Here | None,
+) -> None:
+    parts = Parts(place)
+    inbox = _opened(parts)
+    parts.peer.send(text("a"))
+    wait_for(lambda: inbox.messages, "it has come")
+    parts.endpoint.reactor.members.discard(parts.endpoint)
+    parts.endpoint.forget()
+    assert inbox.end == (1006, "", False)
+    parts.endpoint.forget()
+    assert inbox.messages
+    parts.endpoint.disown()
+    assert not inbox.messages
+    parts.close()
