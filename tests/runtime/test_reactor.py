@@ -163,7 +163,7 @@ _PATCHING = """
     assert bool(monkey.saved) is patched
 
     import gevent
-    import serving
+    from support import serving
     from faye_ws import WebSocket
 
     def accept(ws):
@@ -217,7 +217,7 @@ _FORK = """
     atexit.register(lambda: childs.close())
 
     import gevent
-    import serving
+    from support import serving
     from gevent import socket
     from faye_ws.runtime.reactor import current_reactor
 
@@ -282,7 +282,7 @@ _FORKED = """
     import os, signal
 
     import gevent
-    import serving
+    from support import serving
     from faye_ws import ConnectionClosed, ReadyState
 
     signal.alarm(30)
@@ -318,7 +318,7 @@ def test_a_connection_of_the_parent_is_closed_to_the_child(tmp_path: Path) -> No
 
 _EXIT = """
     import gevent
-    import serving
+    from support import serving
 
     server = serving.Serving()
     path = server.expect(lambda ws: ws.on("message", lambda event: exits.set()))
@@ -340,7 +340,7 @@ def test_a_process_that_ends_says_that_it_is_going_away(tmp_path: Path) -> None:
 
 
 _NAN = """
-    import serving
+    from support import serving
 
     server = serving.Serving()
     ws, peer = server()
