@@ -32,7 +32,7 @@ def test_what_comes_is_not_cut_off_by_a_reader_that_is_slow(url: str) -> None:
         assert command.stdout is not None
         command.stdout.close()
         command.stdout = None
-        _, errors = command.communicate(lines.encode(), timeout=50)
+        _, errors = command.communicate(lines.encode(), timeout=100)
         assert reader.stdout is not None
         assert reader.stdout.read() == lines.encode()
         assert (command.returncode, errors) == (0, b"")

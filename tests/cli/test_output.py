@@ -37,7 +37,7 @@ def run(*arguments: str, terminals: str = "", **env: str) -> tuple[int, str, str
         for name in masters:
             os.close(streams[name])
         shown = {name: read_terminal(masters[name]) for name in STREAMS[1:] if name in masters}
-        piped = process.communicate(timeout=50)
+        piped = process.communicate(timeout=100)
         for name, data in zip(STREAMS[1:], piped, strict=True):
             shown.setdefault(name, data)
     for master in masters.values():
@@ -133,7 +133,7 @@ def test_a_terminal_without_the_characters_gets_escapes() -> None:
 def shell(line: str) -> tuple[int, str, str]:
     """Return the exit status, the output and the errors of a line of the shell."""
     line = line.replace("faye-ws", shlex.join(COMMAND))
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=50)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=100)
     return done.returncode, done.stdout, done.stderr
 
 

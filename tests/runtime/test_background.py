@@ -178,8 +178,8 @@ _INTERRUPTED = """
     from faye_ws import Client
 
     with Client(sys.argv[1]) as ws:
-        print("waits")
         try:
+            print("waits")
             ws.receive()
         except KeyboardInterrupt:
             print("caught")

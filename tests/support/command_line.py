@@ -15,7 +15,7 @@ def run(*arguments: str, input: str | bytes = "", **env: str) -> tuple[int, str,
         [*COMMAND, *arguments],
         input=input.encode() if isinstance(input, str) else input,
         capture_output=True,
-        timeout=50,
+        timeout=100,
         env={**os.environ, **env},
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
