@@ -230,3 +230,41 @@ def test_of_the_tests_files_only_support_is_imported() -> None:
             name = path.relative_to(TESTS)
             wrong += [f"{name}:{node.lineno} imports {one}" for one in modules if one in private]
     assert wrong == []
+
+
+# Private names that are not ours, or that their owner documents.
+THEIRS = frozenset(("_replace", "_exit", "_sock", "_dns_host", "_register_atexit", "_asdict"))
+
+
+def private_names_of(tree: ast.Module) -> set[str]:
+    """Return the private names that a module defines: methods, attributes, slots."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.add(node.value)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_private_name_of_another_module_is_used(name: str) -> None:
+    # A driver, and a transport, has subclasses that share its insides.
+    shares_insides = name.startswith(("faye_ws.driver", "faye_ws.extensions")) or name in (
+        "faye_ws.runtime.tls_transport",
+    )
+    ours = private_names_of(tree_of(name)) | THEIRS
+    wrong = [
+        f"{name}:{node.lineno} uses {ast.unparse(node)}"
+        for node in ast.walk(tree_of(name))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and node.attr not in ours
+        and not (shares_insides and ast.unparse(node.value) == "self")
+    ]
+    assert wrong == []
