@@ -204,7 +204,7 @@ def test_a_server_that_never_stops_talking_is_left(
         while ws.send("news"):
             gevent.sleep(0)
 
-    monkeypatch.setattr(conversation, "_LAST_WORDS", 0.1)
+    monkeypatch.setattr(conversation, "_MAX_SILENCE", 0.1)
     console = Console("one")
     accept = lambda ws: ws.on("open", lambda event: talk(ws))  # noqa: E731
     assert hold(console, accept=accept) == OK
@@ -212,7 +212,7 @@ def test_a_server_that_never_stops_talking_is_left(
 
 
 def test_a_server_that_does_not_answer_is_told(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "_LAST_WORDS", 0.05)
+    monkeypatch.setattr(conversation, "_MAX_SILENCE", 0.05)
     # None of its pongs comes.
     monkeypatch.setattr(Client, "ping", lambda ws, callback: True)
     console = Console("one")
@@ -224,7 +224,7 @@ def test_a_server_that_closes_owes_no_answer(hold: Hold, monkeypatch: pytest.Mon
     def accept(ws: WebSocket) -> None:
         ws.on("message", lambda event: gevent.spawn_later(0.1, ws.close))
 
-    monkeypatch.setattr(conversation, "_LAST_WORDS", 0.02)
+    monkeypatch.setattr(conversation, "_MAX_SILENCE", 0.02)
     monkeypatch.setattr(Client, "ping", lambda ws, callback: True)
     monkeypatch.setattr(Client, "buffered_amount", property(lambda ws: time.monotonic()))
     console = Console("one")
@@ -259,7 +259,7 @@ def _kill() -> None:
 def test_who_ends_the_program_does_not_wait_for_answers(
     hold: Hold, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "_LAST_WORDS", 0.02)
+    monkeypatch.setattr(conversation, "_MAX_SILENCE", 0.02)
     # As if more and more were to be sent.
     monkeypatch.setattr(Client, "buffered_amount", property(lambda ws: time.monotonic()))
     console: Any = Console("one")
