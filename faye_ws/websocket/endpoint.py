@@ -109,16 +109,16 @@ class Endpoint:
 
     def attach(self, sock: Any, early: bytes, keep_socket: bool) -> None:
         """Take over a socket and the bytes read from it. With `keep_socket` others close it."""
-        reactor = self.reactor
+        reactor, settings = self.reactor, self.settings
         reactor.members.add(self)
         # Before all that the transport is going to read.
         reactor.loop.run_callback(self.data_received, early)
         transport = self.transport = open_transport(sock, reactor.loop, self, keep_socket)
-        settings = self.settings
-        self._enter(Phase.OPENING)
+        self.driver.start()
+        if self.driver.ready_state is ReadyState.CONNECTING:
+            self._enter(Phase.OPENING)
         if settings.ping is not None:
             self._watch(Pinging(self, transport, settings.ping, settings.ping_timeout))
-        self.driver.start()
         self.owner.take()
         self.flush()
         if reactor.is_leaving:
@@ -371,11 +371,12 @@ class Endpoint:
         self._set_heartbeat()
 
     def _set_heartbeat(self) -> None:
-        deadline = min([self._deadline, *(watch.deadline for watch in self._watches)])
-        heartbeat = self.reactor.heartbeat
+        deadline = self._deadline
+        for watch in self._watches:
+            deadline = min(deadline, watch.deadline)
         if self._slot is not None:
-            heartbeat.discard(self, self._slot)
-        self._slot = None if deadline == NEVER else heartbeat.add(self, deadline)
+            self.reactor.heartbeat.discard(self, self._slot)
+        self._slot = None if deadline == NEVER else self.reactor.heartbeat.add(self, deadline)
 
     def _watch(self, watch: Watch) -> None:
         self._watches = (*self._watches, watch)

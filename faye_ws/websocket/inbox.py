@@ -242,7 +242,8 @@ class Inbox:
 
     def released(self) -> None:
         """Handle that there is no socket any more."""
-        self.endpoint.advance_soon()
+        self._notify()
+        self._let_go()
 
     def forgotten(self, was_closed: bool) -> None:
         """Handle that the connection belongs to another process, or to nobody."""
@@ -260,12 +261,12 @@ class Inbox:
     def _let_go(self) -> None:
         """Open the circles of objects that point to each other, when all was heard.
 
-        So what is not needed any more is freed at once, and not when the garbage collector
-        comes. Listeners are among it: they are closures that hold the connection.
+        So they are freed at once, and not when the garbage collector comes. Listeners are among
+        them: they are closures that hold the connection.
         """
         if self.listening.is_done:
-            self._target.remove_all_listeners()
-            self._target = _NO_TARGET
+            target, self._target = self._target, _NO_TARGET
+            target.remove_all_listeners()
             self.endpoint.owner = NOBODY
             self.listening.retire()
 
@@ -373,8 +374,7 @@ class Inbox:
 
     def give_back(self, message: str | bytes) -> None:
         """Put a message back that was taken for somebody who is gone."""
-        if self.messages is None:
-            self.messages = deque()
+        self.messages = self.messages or deque()
         self.messages.appendleft(message)
         self._weight += getsizeof(message) + PLACE
         self.forget_reader()
