@@ -85,7 +85,7 @@ class Inbox:
         self._target = target
         self.endpoint = endpoint
         self.listening = ListenerQueue(self, endpoint.reactor, thread)
-        self.exchange = None if thread is None else Exchange(self)
+        self.exchange = None if thread is None else Exchange()
         self.messages: deque[str | bytes] | None = None
         self._weight = 0
         self.is_behind = False
