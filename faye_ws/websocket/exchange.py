@@ -88,7 +88,7 @@ class Exchange:
             # What has no form in UTF-8 is the caller's fault.
             message.encode()
         self._outbox.append(message)
-        return endpoint.reactor.post(self._empty_outbox, endpoint)
+        return endpoint.reactor.post(self.empty_outbox, endpoint)
 
     def receive(
         self, inbox: Inbox, receiver: greenlet, deadline: float, failure: str
@@ -100,9 +100,8 @@ class Exchange:
             ConnectionClosed: the connection is closed.
         """
         while True:
-            message = self._take(inbox)
+            message = self._take(inbox, receiver)
             if message is not None:
-                inbox.readers.last = receiver
                 return message
             if (end := inbox.end) is not None:
                 raise ConnectionClosed(*end)
@@ -110,10 +109,12 @@ class Exchange:
                 raise TimeoutError(failure)
             self._wait(inbox, receiver, deadline)
 
-    def _take(self, inbox: Inbox) -> str | bytes | None:
+    def _take(self, inbox: Inbox, receiver: greenlet) -> str | bytes | None:
         messages = inbox.messages
         if not messages:
             return None
+        # Before it is taken: else the hub, which sees neither, could end the connection.
+        inbox.readers.last = receiver
         try:
             message = messages.popleft()
         except IndexError:
@@ -138,7 +139,8 @@ class Exchange:
 
     # In the hub
 
-    def _empty_outbox(self, endpoint: Endpoint) -> None:
+    def empty_outbox(self, endpoint: Endpoint) -> None:
+        """Send what is in the outbox."""
         corked = endpoint.cork()
         while self._outbox:
             endpoint.send(self._outbox.pop(0))

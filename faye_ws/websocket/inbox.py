@@ -206,6 +206,9 @@ class Inbox:
         if endpoint.phase in (_OPEN, _ENDING) and (self.messages or self.is_answering()):
             endpoint.expect_end()
         else:
+            if self.exchange is not None:
+                # What a thread has sent before it asked for what comes next.
+                self.exchange.empty_outbox(endpoint)
             self._finish(self._end)
 
     def input_ended(self) -> None:

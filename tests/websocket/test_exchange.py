@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -157,6 +158,35 @@ def test_the_end_waits_no_more_for_a_thread_that_asks_for_the_next_message(
     wait_for(answer.done, "the end has come")
     with pytest.raises(ConnectionClosed):
         answer.result()
+
+
+def test_a_thread_counts_as_answering_when_it_takes_a_message(
+    parts: Parts, exchange: Exchange
+) -> None:
+    seen: list[bool] = []
+
+    class Looked(deque[Any]):
+        def popleft(self) -> Any:
+            seen.append(parts.inbox.is_answering())
+            return super().popleft()
+
+    parts.inbox.messages = Looked(["a"])
+    assert exchange.receive(parts.inbox, getcurrent(), NEVER, "") == "a"
+    assert seen == [True]
+
+
+def test_the_end_waits_for_an_answer_that_is_on_its_way_to_the_hub(
+    parts: Parts, exchange: Exchange
+) -> None:
+    def send_and_read() -> None:
+        assert exchange.send(parts.endpoint, "an answer")
+        assert parts.endpoint.transport is not None
+        parts.endpoint.transport.poll()
+
+    # Before the hub looks whether there is something in the outbox, it reads the close.
+    parts.peer.send(close(1000))
+    parts.endpoint.reactor.post(send_and_read)
+    assert unframe(parts.reads())[0] == (0x81, b"an answer")
 
 
 def test_the_hub_looks_for_more_when_a_full_inbox_is_emptied(
