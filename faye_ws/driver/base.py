@@ -110,6 +110,9 @@ class Driver(ABC):
 
     def _end(self, close: Close) -> None:
         """Report how the connection ends, after all that came before."""
+        if close.error is not None:
+            # The frames in its traceback hold this, and whoever has called it.
+            close.error.with_traceback(None)
         self._close = close
         self.unread = None
         self._report(close)

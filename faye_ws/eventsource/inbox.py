@@ -28,6 +28,9 @@ from ..runtime.waiting import WaitQueue
 
 # The server's own events, however they are called, are not among these.
 _OWN_TYPES = frozenset(("open", "error"))
+# What has no listeners.
+_NO_TARGET = EventTarget()
+
 # Messages that wait for whoever iterates, before the server has to.
 _MAX_MESSAGES = 4
 # Seconds that a call which waits for the end waits for the listeners to hear of it.
@@ -94,13 +97,23 @@ class Inbox:
 
     def look_soon(self) -> None:
         """Look who wants what has come, in the next turn of the hub. From any thread."""
-        if self._events or self._waiting:
+        if self._events or self._waiting or self.is_closed:
             self._reactor.post(self._look)
 
     def _look(self) -> None:
         self._forget_unwanted()
         self._listening.start(self._find_heard() is not None)
         self._notify()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """At the end, open the circles of objects that point to each other.
+
+        So they are freed at once, and not when the garbage collector comes.
+        """
+        if self.is_closed and not self._events and self._listening.is_done:
+            self._target = _NO_TARGET
+            self._listening.retire()
 
     def _notify(self) -> None:
         if self._waiting:
@@ -153,6 +166,7 @@ class Inbox:
         """Let the reader go on. Return whether there is something to hear again by now."""
         self._forget_unwanted()
         self._notify()
+        self.let_go()
         return self._find_heard() is not None
 
     def contain(self, error: BaseException) -> None:

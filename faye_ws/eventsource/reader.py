@@ -52,6 +52,17 @@ class Source(Protocol):
     status_code: int | None
 
 
+class _Nobody:
+    """The source of a reader that is done: each would hold the other."""
+
+    last_event_id = ""
+    retry = 0.0
+    status_code: int | None = None
+
+
+_NOBODY = _Nobody()
+
+
 class Reader:
     """The greenlet that reads one stream.
 
@@ -71,7 +82,7 @@ class Reader:
         reactor: Reactor,
         max_length: int,
     ) -> None:
-        self._source = source
+        self._source: Source = source
         self._request = request
         self._inbox = inbox
         self._reactor = reactor
@@ -102,12 +113,14 @@ class Reader:
         self._inbox.clear()
         self._end(None)
         self._inbox.kill_listener(asker)
+        self._inbox.let_go()
         me = getcurrent()
         if self._greenlet is not None and me is not self._greenlet:
             # The hub can't wait until the connection is closed, which takes no time.
             self._greenlet.kill(block=me is not self._reactor.hub, timeout=_CLOSE_GRACE)
 
     def _end(self, error: EventStreamError | None) -> None:
+        self._source = _NOBODY
         self._inbox.enter(ReadyState.CLOSED, error)
         self._inbox.look_soon()
         self._reactor.members.discard(self)
@@ -187,8 +200,9 @@ class Reader:
 
     def _fail(self, error: EventStreamError) -> None:
         if not self._inbox.is_closed:
+            source = self._source
             self._end(error)
-            self._inbox.put(ErrorEvent("error", self._source, error))
+            self._inbox.put(ErrorEvent("error", source, error))
 
     def _read_stream(self) -> EventStreamLost:
         """Read one connection to its end, and return why it has ended.

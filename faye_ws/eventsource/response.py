@@ -159,7 +159,9 @@ class Response:
         self._enter(_GONE)
         self.outflow.clear()
         if self._presence is not None:
+            # Each holds the other.
             self._presence.close()
+            self._presence = None
 
     # From senders
 

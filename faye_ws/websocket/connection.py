@@ -125,7 +125,7 @@ class Connection(EventTarget):
         endpoint = inbox.endpoint
         if endpoint.reactor.thread != _get_ident() and is_foreign(inbox):
             exchange = inbox.exchange
-            if exchange is not None and exchange.send(data):
+            if exchange is not None and exchange.send(endpoint, data):
                 return True
             return hand_over(inbox, lambda: self.send(data))
         if endpoint.send(data):
@@ -230,7 +230,7 @@ class Connection(EventTarget):
         if not is_foreign(inbox):
             return receive(inbox, me, deadline, _NO_MESSAGE)
         if inbox.exchange is not None and find_hub() is None:
-            return inbox.exchange.receive(me, deadline, _NO_MESSAGE)
+            return inbox.exchange.receive(inbox, me, deadline, _NO_MESSAGE)
         return hand_over(
             inbox, lambda: receive(inbox, me, NEVER, ""), deadline, _NO_MESSAGE, inbox.give_back
         )

@@ -35,17 +35,15 @@ PLACE = 8
 class Exchange:
     """The exchange of one connection.
 
-    Args:
-        inbox: what is received from.
+    It holds nothing of the connection, which holds it: so both are freed at once.
 
     Attributes:
         asking: the greenlets of threads that ask for the next message.
     """
 
-    __slots__ = ("_credits", "_inbox", "_outbox", "_threads", "asking")
+    __slots__ = ("_credits", "_outbox", "_threads", "asking")
 
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
+    def __init__(self) -> None:
         self._outbox: list[str | bytes] = []
         # What the messages weighed that threads have taken, and the threads that wait.
         self._credits: list[int] = []
@@ -54,12 +52,11 @@ class Exchange:
 
     # In a thread
 
-    def send(self, message: str | bytes) -> bool:
+    def send(self, endpoint: Endpoint, message: str | bytes) -> bool:
         """Put a message into the outbox, if that is all that has to be done to send it.
 
         Return False if the sender may have to wait, or to be told that nothing is sent.
         """
-        endpoint = self._inbox.endpoint
         if (
             len(message) > _MAX_POSTED
             or len(self._outbox) >= _MAX_MESSAGES
@@ -72,32 +69,33 @@ class Exchange:
             # What has no form in UTF-8 is the caller's fault.
             message.encode()
         self._outbox.append(message)
-        return endpoint.reactor.post(self._empty_outbox)
+        return endpoint.reactor.post(self.empty_outbox, endpoint)
 
-    def receive(self, receiver: greenlet, deadline: float, failure: str) -> str | bytes:
-        """Wait for the next message, and return it.
+    def receive(
+        self, inbox: Inbox, receiver: greenlet, deadline: float, failure: str
+    ) -> str | bytes:
+        """Wait for the next message of an inbox, and return it.
 
         Raises:
             TimeoutError: none has come by the deadline; `failure` is what it says.
             ConnectionClosed: the connection is closed.
         """
-        inbox = self._inbox
         while True:
-            message = self._take()
+            message = self._take(inbox, receiver)
             if message is not None:
-                inbox.readers.last = receiver
                 return message
             if (end := inbox.end) is not None:
                 raise ConnectionClosed(*end)
             if time.monotonic() >= deadline:
                 raise TimeoutError(failure)
-            self._wait(receiver, deadline)
+            self._wait(inbox, receiver, deadline)
 
-    def _take(self) -> str | bytes | None:
-        inbox = self._inbox
+    def _take(self, inbox: Inbox, receiver: greenlet) -> str | bytes | None:
         messages = inbox.messages
         if not messages:
             return None
+        # Before it is taken: else the hub, which sees neither, could end the connection.
+        inbox.readers.last = receiver
         try:
             message = messages.popleft()
         except IndexError:
@@ -107,8 +105,8 @@ class Exchange:
             inbox.endpoint.advance_soon()
         return message
 
-    def _wait(self, receiver: greenlet, deadline: float) -> None:
-        thread, inbox = current_thread(), self._inbox
+    def _wait(self, inbox: Inbox, receiver: greenlet, deadline: float) -> None:
+        thread = current_thread()
         self.asking.append(receiver)
         self._threads.append(thread)
         try:
@@ -122,8 +120,8 @@ class Exchange:
 
     # In the hub
 
-    def _empty_outbox(self) -> None:
-        endpoint = self._inbox.endpoint
+    def empty_outbox(self, endpoint: Endpoint) -> None:
+        """Send what is in the outbox."""
         corked = endpoint.cork()
         while self._outbox:
             endpoint.send(self._outbox.pop(0))

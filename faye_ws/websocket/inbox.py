@@ -85,7 +85,7 @@ class Inbox:
         self._target = target
         self.endpoint = endpoint
         self.listening = ListenerQueue(self, endpoint.reactor, thread)
-        self.exchange = None if thread is None else Exchange(self)
+        self.exchange = None if thread is None else Exchange()
         self.messages: deque[str | bytes] | None = None
         self._weight = 0
         self.is_behind = False
@@ -205,6 +205,9 @@ class Inbox:
         if endpoint.phase in (_OPEN, _ENDING) and (self.messages or self.is_answering()):
             endpoint.expect_end()
         else:
+            if self.exchange is not None:
+                # What a thread has sent before it asked for what comes next.
+                self.exchange.empty_outbox(endpoint)
             self._finish(self._end)
 
     def input_ended(self) -> None:

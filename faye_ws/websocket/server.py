@@ -169,7 +169,8 @@ class _Upgrade:
         inbox, endpoint = self._inbox, self._inbox.endpoint
         try:
             sock, early, detached = take_socket(environ, self._server_wrote)
-        except UnsupportedServer:
+        except RuntimeError:  # as `UnsupportedServer` is
+            # Whoever asks again is told again, and does not wait.
             self._environ = environ
             raise
         self._keeps_server = not detached

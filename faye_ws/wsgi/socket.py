@@ -58,10 +58,13 @@ def take_socket(environ: Environ, on_write: OnWrite) -> TakenSocket:
 
     Raises:
         UnsupportedServer: the server does not expose the socket.
+        RuntimeError: it was taken before.
     """
     sock = find_socket(environ)
     if sock is None:
         _refuse(environ)
+    if type(sock) in _silenced_classes.values():
+        raise RuntimeError("the request is answered by another WebSocket")
     if "gunicorn.socket" in environ:
         early = _drain_gunicorn(environ["wsgi.input"])
     else:

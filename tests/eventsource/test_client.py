@@ -654,6 +654,26 @@ def test_it_can_be_referenced_weakly() -> None:
         assert not room
 
 
+@pytest.mark.parametrize("is_heard", [False, True])
+def test_a_closed_stream_is_freed_without_the_garbage_collector(is_heard: bool) -> None:
+    gc.disable()
+    try:
+        with Script(FOREVER) as server:
+            es = EventSourceClient(server.url)
+            if is_heard:
+                opened = gevent.event.Event()
+                es.onopen = lambda event: opened.set()
+                assert opened.wait(DEADLINE)
+            parts = [weakref.ref(part) for part in (es, es._inbox, es._reader)]
+            es.close()
+            del es
+            with gevent.Timeout(DEADLINE):
+                while any(part() is not None for part in parts):
+                    gevent.sleep(0.01)
+    finally:
+        gc.enable()
+
+
 # Listeners that block, or raise what is not theirs
 
 

@@ -21,7 +21,9 @@ from gevent.pywsgi import WSGIServer
 from gevent.ssl import SSLContext
 
 from faye_ws import EventSource, ReadyState, WebSocket, broadcast
+from faye_ws.eventsource.response import Response
 from support.certificates import Certificates
+from support.serving import count_objects
 from support.stream_parts import run_in_thread
 
 DEADLINE = 30.0
@@ -309,6 +311,24 @@ def test_nothing_is_left_of_streams_that_are_over(served: Served) -> None:
     served.streams.clear()
     gc.collect()
     assert [stream() for stream in streams if stream() is not None] == []
+
+
+def test_a_stream_that_is_over_is_freed_without_the_garbage_collector(served: Served) -> None:
+    gc.disable()
+    try:
+        peer = served.connect()
+        peer.read_until(b"retry: 5000\n\n")
+        gone = weakref.ref(served.streams[0])
+        count = count_objects(Response)
+        served.streams.pop().close()
+        peer.read_all()
+        served.wait_for("open", "close")
+        with gevent.Timeout(DEADLINE):
+            while count_objects(Response) == count:
+                gevent.sleep(0.01)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # Senders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import ssl
 import subprocess
@@ -20,7 +21,10 @@ from websockets.sync.server import ServerConnection, serve
 
 from faye_ws import Client, CloseEvent, ConnectionClosed, HandshakeError, ReadyState, WebSocket
 from faye_ws.extensions import PermessageDeflate
+from faye_ws.websocket.inbox import Inbox
+from support import native
 from support.certificates import Certificates
+from support.serving import count_objects, wait_for
 
 DEADLINE = 30.0
 MESSAGES: list[str | bytes] = ["hi", b"bytes", "", b"", "é" * 100_000, bytes(range(256)) * 5_000]
@@ -118,6 +122,22 @@ def test_listeners_hear_the_life_of_a_connection_in_order(plain: str) -> None:
     ws.wait_closed(5)
     gevent.sleep(0)
     assert heard == ["open", "sent before it is open", (3001, "enough", True)]
+
+
+def test_the_client_of_a_thread_is_freed_without_the_garbage_collector(plain: str) -> None:
+    def work() -> None:
+        with Client(plain) as ws:
+            ws.send("hello")
+            assert ws.receive(DEADLINE) == "hello"
+
+    native.call(work)
+    before = count_objects(Inbox)
+    gc.disable()
+    try:
+        native.call(work)
+        wait_for(lambda: count_objects(Inbox) == before, "the connection is freed")
+    finally:
+        gc.enable()
 
 
 def test_listeners_have_heard_of_the_end_when_it_has_been_waited_for(plain: str) -> None:

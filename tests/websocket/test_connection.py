@@ -21,6 +21,7 @@ from faye_ws import (
     ReadyState,
     WebSocket,
 )
+from faye_ws.websocket.endpoint import Endpoint
 from faye_ws.websocket.phase import LIMITS, Phase
 from support import serving
 from support.parts import inbox_of, is_stalled
@@ -409,5 +410,22 @@ def test_a_closed_connection_is_freed_without_the_garbage_collector(connect: Ser
         peer.hang_up()
         del ws
         wait_for(lambda: count_objects(WebSocket) == before, "the connection is freed")
+    finally:
+        gc.enable()
+
+
+def test_a_connection_that_failed_is_freed_without_the_garbage_collector(
+    connect: Serving,
+) -> None:
+    # The traceback of an error holds the frames through which it has come.
+    before = count_objects(Endpoint)
+    gc.disable()
+    try:
+        ws, peer = connect()
+        peer.send(b"\xff" * 20)
+        peer.read_close()
+        peer.hang_up()
+        del ws
+        wait_for(lambda: count_objects(Endpoint) == before, "the connection is freed")
     finally:
         gc.enable()

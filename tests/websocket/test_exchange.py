@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -48,33 +49,35 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 def test_messages_are_sent_by_the_hub_in_their_order_and_together(
     parts: Parts, exchange: Exchange
 ) -> None:
-    assert exchange.send("one")
-    assert exchange.send(b"two")
-    assert exchange.send("thr\u00e9e")
+    assert exchange.send(parts.endpoint, "one")
+    assert exchange.send(parts.endpoint, b"two")
+    assert exchange.send(parts.endpoint, "thr\u00e9e")
     data = parts.reads()
     assert unframe(data) == [(0x81, b"one"), (0x82, b"two"), (0x81, "thr\u00e9e".encode())]
 
 
-def test_a_text_that_has_no_form_is_refused_where_it_is_sent(exchange: Exchange) -> None:
+def test_a_text_that_has_no_form_is_refused_where_it_is_sent(
+    parts: Parts, exchange: Exchange
+) -> None:
     with pytest.raises(UnicodeEncodeError):
-        exchange.send("\ud800")
+        exchange.send(parts.endpoint, "\ud800")
 
 
 def test_what_may_have_to_wait_is_not_taken(parts: Parts, exchange: Exchange) -> None:
-    assert not exchange.send(bytes(2**14 + 1))
+    assert not exchange.send(parts.endpoint, bytes(2**14 + 1))
     for _ in range(64):
-        assert exchange.send(bytes(2**14))
-    assert not exchange.send(b"one too many")
+        assert exchange.send(parts.endpoint, bytes(2**14))
+    assert not exchange.send(parts.endpoint, b"one too many")
     received = 0
     while received < 64 * (2**14 + 4):
         received += len(parts.reads())
     wait_for(lambda: not parts.endpoint.is_congested, "the peer has taken all")
-    assert exchange.send(b"now")
+    assert exchange.send(parts.endpoint, b"now")
     parts.endpoint.is_congested = True
-    assert not exchange.send(b"to a slow peer")
+    assert not exchange.send(parts.endpoint, b"to a slow peer")
     parts.endpoint.is_congested = False
     parts.endpoint.close(1000, "")
-    assert not exchange.send(b"too late")
+    assert not exchange.send(parts.endpoint, b"too late")
 
 
 # Receiving
@@ -86,8 +89,14 @@ def test_a_thread_takes_what_is_there_and_says_how_much(
     parts.peer.send(text("a") + text("b"))
     wait_for(lambda: parts.inbox.messages, "both have come")
     assert exchange.settle() == 0
-    assert thread.submit(exchange.receive, getcurrent(), NEVER, "").result(DEADLINE) == "a"
-    assert thread.submit(exchange.receive, getcurrent(), NEVER, "").result(DEADLINE) == "b"
+    assert (
+        thread.submit(exchange.receive, parts.inbox, getcurrent(), NEVER, "").result(DEADLINE)
+        == "a"
+    )
+    assert (
+        thread.submit(exchange.receive, parts.inbox, getcurrent(), NEVER, "").result(DEADLINE)
+        == "b"
+    )
     assert parts.inbox.readers.last is getcurrent()
     weight = exchange.settle()
     assert weight > 2
@@ -107,7 +116,7 @@ def test_a_message_that_another_thread_has_just_taken_is_waited_for(
 
     parts.inbox.messages = Emptied()  # type: ignore[assignment]
     with pytest.raises(TimeoutError, match="none"):
-        exchange.receive(getcurrent(), 0.0, "none")
+        exchange.receive(parts.inbox, getcurrent(), 0.0, "none")
 
 
 def test_a_thread_that_waits_is_woken_by_a_message_or_the_end(
@@ -115,7 +124,7 @@ def test_a_thread_that_waits_is_woken_by_a_message_or_the_end(
 ) -> None:
     waiter: Any = thread.submit(getcurrent).result(DEADLINE)
     for data in (text("a"), close(1000)):
-        answer = thread.submit(exchange.receive, waiter, NEVER, "")
+        answer = thread.submit(exchange.receive, parts.inbox, waiter, NEVER, "")
         wait_for(lambda: exchange.asking == [waiter], "it waits")
         parts.peer.send(data)
         wait_for(answer.done, "it is woken")
@@ -129,7 +138,7 @@ def test_a_wait_ends_at_its_deadline(
     parts: Parts, exchange: Exchange, thread: ThreadPoolExecutor
 ) -> None:
     deadline = time.monotonic() + 0.05
-    answer = thread.submit(exchange.receive, getcurrent(), deadline, "none has come")
+    answer = thread.submit(exchange.receive, parts.inbox, getcurrent(), deadline, "none has come")
     with pytest.raises(TimeoutError, match="none has come"):
         answer.result(DEADLINE)
     assert time.monotonic() >= deadline
@@ -142,13 +151,42 @@ def test_the_end_waits_no_more_for_a_thread_that_asks_for_the_next_message(
     waiter: Any = thread.submit(getcurrent).result(DEADLINE)
     parts.peer.send(text("a"))
     wait_for(lambda: parts.inbox.messages, "it has come")
-    assert thread.submit(exchange.receive, waiter, NEVER, "").result(DEADLINE) == "a"
+    assert thread.submit(exchange.receive, parts.inbox, waiter, NEVER, "").result(DEADLINE) == "a"
     parts.peer.send(close(1000))
     wait_for(lambda: parts.endpoint.phase is Phase.ENDING, "the end waits")
-    answer = thread.submit(exchange.receive, waiter, NEVER, "")
+    answer = thread.submit(exchange.receive, parts.inbox, waiter, NEVER, "")
     wait_for(answer.done, "the end has come")
     with pytest.raises(ConnectionClosed):
         answer.result()
+
+
+def test_a_thread_counts_as_answering_when_it_takes_a_message(
+    parts: Parts, exchange: Exchange
+) -> None:
+    seen: list[bool] = []
+
+    class Looked(deque[Any]):
+        def popleft(self) -> Any:
+            seen.append(parts.inbox.is_answering())
+            return super().popleft()
+
+    parts.inbox.messages = Looked(["a"])
+    assert exchange.receive(parts.inbox, getcurrent(), NEVER, "") == "a"
+    assert seen == [True]
+
+
+def test_the_end_waits_for_an_answer_that_is_on_its_way_to_the_hub(
+    parts: Parts, exchange: Exchange
+) -> None:
+    def send_and_read() -> None:
+        assert exchange.send(parts.endpoint, "an answer")
+        assert parts.endpoint.transport is not None
+        parts.endpoint.transport.poll()
+
+    # Before the hub looks whether there is something in the outbox, it reads the close.
+    parts.peer.send(close(1000))
+    parts.endpoint.reactor.post(send_and_read)
+    assert unframe(parts.reads())[0] == (0x81, b"an answer")
 
 
 def test_the_hub_looks_for_more_when_a_full_inbox_is_emptied(
@@ -166,6 +204,9 @@ def test_the_hub_looks_for_more_when_a_full_inbox_is_emptied(
             return getattr(parts.inbox, name)
 
     parts.endpoint.owner = Owner()  # type: ignore[assignment]
-    assert thread.submit(exchange.receive, getcurrent(), NEVER, "").result(DEADLINE) == "a"
+    assert (
+        thread.submit(exchange.receive, parts.inbox, getcurrent(), NEVER, "").result(DEADLINE)
+        == "a"
+    )
     wait_for(looked.is_set, "the hub has looked")
     parts.endpoint.owner = parts.inbox

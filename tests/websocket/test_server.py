@@ -268,6 +268,29 @@ def test_an_application_that_raises_closes_the_connection_with_1011(connect: Ser
     connect.errors.text = ""
 
 
+def test_a_request_is_answered_by_one_websocket_only(connect: Serving) -> None:
+    members: list[bool] = []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        first, second = WebSocket(environ), WebSocket(environ)
+        first(environ, start_response)
+        for verb in (second.receive, second.wait_closed):
+            with pytest.raises(RuntimeError, match="another WebSocket"):
+                verb()
+        endpoint = endpoint_of(second)
+        members.append(endpoint in endpoint.reactor.members)
+        return second(environ, start_response)
+
+    peer = connect.dial()
+    peer.open(handshake(connect.expect(app=app)))
+    assert peer.read_close() == (1011, "the application raised")
+    peer.send(serving.close(1011))
+    assert peer.read_to_end() == b""
+    assert members == [False]
+    assert "another WebSocket" in connect.errors.text
+    connect.errors.text = ""
+
+
 def test_an_application_that_is_killed_closes_the_connection(connect: Serving) -> None:
     greenlets: list[Any] = []
 
