@@ -31,10 +31,68 @@ class Elsewhere(NamedTuple):
 
 
 # By the path of the source in the package; the files by their path in tests/.
-COVERED_ELSEWHERE: dict[str, Elsewhere] = {}
+COVERED_ELSEWHERE: dict[str, Elsewhere] = {
+    "driver/base.py": Elsewhere(
+        (
+            "driver/test_answering.py",
+            "driver/test_client.py",
+            "driver/test_hixie.py",
+            "driver/test_rfc6455_closing.py",
+            "driver/test_server.py",
+            "extensions/test_contract.py",
+            "advisories/test_messages.py",
+        ),
+        "it is abstract: each driver runs a part of it",
+    ),
+    "driver/client.py": Elsewhere(
+        ("driver/test_answering.py", "driver/test_rfc6455_bounds.py", "driver/test_properties.py"),
+        "what all drivers promise is tested for all at once",
+    ),
+    "driver/events.py": Elsewhere(
+        ("driver/test_rfc6455.py",), "events are what tests of drivers compare"
+    ),
+    "driver/rfc6455.py": Elsewhere(
+        (
+            "driver/test_prepared.py",
+            "extensions/test_deflate_messages.py",
+            "extensions/test_pipeline.py",
+        ),
+        "broadcasts, and what extensions do with messages, have tests of their own",
+    ),
+    "driver/server.py": Elsewhere(
+        ("driver/test_answering.py", "driver/test_hixie.py", "driver/test_hixie_handshake.py"),
+        "which version answers is tested with the versions",
+    ),
+    "eventsource/adapter.py": Elsewhere(
+        (
+            "eventsource/test_client.py",
+            "eventsource/test_request.py",
+            "advisories/test_event_stream_client.py",
+        ),
+        "connections are made by whole requests, with proxies and without",
+    ),
+    "runtime/listening.py": Elsewhere(
+        (
+            "eventsource/test_inbox.py",
+            "eventsource/test_client.py",
+            "eventsource/test_response.py",
+            "websocket/test_connection_threads.py",
+            "websocket/test_inbox.py",
+        ),
+        "listeners in threads need an owner that lives in the background",
+    ),
+    "websocket/endpoint.py": Elsewhere(
+        ("websocket/test_hixie.py",), "only a draft leaves something of its handshake to come"
+    ),
+    "websocket/inbox.py": Elsewhere(
+        ("websocket/test_connection_threads.py",), "only calls of other threads give back"
+    ),
+}
 
 # Sources of which nothing runs in a process whose coverage is measured, and why.
 NOT_MEASURED = {
+    "cli/prompt.py": "tests/cli/test_terminal.py gives it a terminal, in a process of its own",
+    "runtime/threads.py": "an interrupt that is raised in a greenlet ends coverage's tracing",
     "__main__.py": "importing it runs the command line, which tests do in a process of its own",
 }
 

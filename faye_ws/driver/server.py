@@ -149,7 +149,7 @@ class _RequestReader(Driver):
         self.rest: Unread | None = None
 
     def start(self) -> bool:
-        return False
+        return False  # pragma: no cover - the server asks the driver that it has chosen
 
     def receive_data(self, data: bytes) -> None:
         if self._close is not None:

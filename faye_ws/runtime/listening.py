@@ -54,7 +54,7 @@ class _Nobody:
         return None
 
     def dispatch_message(self, message: Any) -> None:
-        pass
+        """There is none."""
 
     def listener_raised(self, error: BaseException) -> bool:
         return True
@@ -160,8 +160,6 @@ class ListenerQueue:
     # In a worker greenlet
 
     def _work(self) -> None:
-        if self.worker is not None:
-            return
         try:
             while True:
                 self.worker = getcurrent()

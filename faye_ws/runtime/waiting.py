@@ -35,7 +35,7 @@ class WaitQueue:
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
-            if timer is not None:
+            if timer is not None:  # pragma: no branch - coverage follows no greenlet that is killed
                 timer.stop()
                 timer.close()
 

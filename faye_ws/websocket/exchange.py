@@ -22,6 +22,7 @@ from greenlet import greenlet
 
 from ..errors import ConnectionClosed
 from ..runtime.threads import WaitingThread, current_thread
+from .endpoint import Endpoint
 from .phase import Phase
 from .receiving import Inbox
 

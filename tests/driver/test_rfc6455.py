@@ -365,3 +365,7 @@ def test_nothing_is_kept_of_a_connection_that_has_failed(role: Role) -> None:
         tracemalloc.stop()
     assert before > 2**20
     assert after < 20_000
+
+
+def test_a_message_shows_its_data() -> None:
+    assert repr(Message("text")) == "Message('text')"

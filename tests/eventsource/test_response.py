@@ -316,3 +316,12 @@ def test_nothing_is_told_of_a_stream_that_is_another_process_s(
     assert stream.target.heard == []
     assert list(body or ()) == []
     stream.response.reactor.members.discard(stream.response)
+
+
+def test_a_stream_that_is_gone_takes_nobody_for_its_target(stream: Stream) -> None:
+    body = stream.open()
+    body.close()
+    late = Target()
+    stream.response.listeners_changed(late)
+    gevent.sleep(0)
+    assert late.heard == []

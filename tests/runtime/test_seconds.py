@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from faye_ws.constants import NEVER
-from faye_ws.runtime.seconds import check_optional_seconds, check_seconds, deadline_after
+from faye_ws.runtime.seconds import (
+    check_optional_seconds,
+    check_seconds,
+    deadline_after,
+    seconds_until,
+)
 
 
 @pytest.mark.parametrize("value", [1, 0.001, 1e9])
@@ -50,3 +55,13 @@ def test_a_timeout_that_is_no_number_is_refused() -> None:
         deadline_after(float("nan"))
     with pytest.raises(TypeError):
         deadline_after("soon")  # type: ignore[arg-type]
+
+
+def test_the_seconds_until_a_deadline_become_fewer_and_for_never_there_are_none() -> None:
+    deadline = time.monotonic() + 10
+    first = seconds_until(deadline)
+    second = seconds_until(deadline)
+    assert first is not None
+    assert second is not None
+    assert 0 < second <= first <= 10
+    assert seconds_until(NEVER) is None

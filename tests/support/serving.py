@@ -322,7 +322,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
         monkeypatch.setitem(LIMITS, Phase.ENDING, 0.0)
         serving.stop()
         wait_for(serving.is_idle, current_reactor().members)
-        assert current_reactor().heartbeat._order == []
+        wait_for(lambda: current_reactor().heartbeat._order == [], "no deadline is left")
         assert serving.errors.text == ""
         wait_for(lambda: count_descriptors() <= before, "all descriptors are closed")
     finally:

@@ -19,7 +19,7 @@ from faye_ws.websocket import watches
 from faye_ws.websocket.connection import Connection
 from faye_ws.websocket.phase import Phase
 from support import serving, wire
-from support.parts import endpoint_of, inbox_of, is_stalled
+from support.parts import Here, Parts, endpoint_of, inbox_of, is_stalled
 from support.serving import DEADLINE, Serving, handshake, wait_for
 
 connect = serving.connect
@@ -354,3 +354,13 @@ def test_a_peer_that_leaves_while_we_pause_is_heard_to_its_end(
     ends.ws.resume()
     assert ends.ws.wait_closed(DEADLINE).code == 1006
     assert heard == [str(number) for number in range(10)]
+
+
+def test_what_another_thread_has_taken_makes_room() -> None:
+    parts = Parts(Here())
+    try:
+        assert not parts.inbox.wants_none()
+        parts.inbox.pause(True)
+        assert parts.inbox.wants_none()
+    finally:
+        parts.close()
