@@ -82,12 +82,12 @@ def test_a_terminal_has_colours_if_it_can_and_may(
         monkeypatch.setenv(name, value)
     terminal: Any = type("Output", (), {"is_terminal": True})
     monkeypatch.setattr(module, "standard_output", terminal)
-    monkeypatch.setattr(module.os, "isatty", lambda descriptor: True)
+    monkeypatch.setattr(module.os, "isatty", lambda descriptor: True)  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "Terminal", lambda *args: opened.append(args))
     open_console(color, history=True)
     assert opened == [(colored, True)]
 
 
 def test_anything_else_is_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.os, "isatty", lambda descriptor: False)
+    monkeypatch.setattr(module.os, "isatty", lambda descriptor: False)  # type: ignore[attr-defined]
     assert isinstance(open_console("always", history=True), Pipe)

@@ -472,7 +472,7 @@ def test_events_may_be_called_as_a_server_likes_but_not_nothing() -> None:
         es.on("what ever", print)
         for type in ("", None, 1):
             with pytest.raises(ValueError, match="not a type of events"):
-                es.on(type, print)
+                es.on(type, print)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_those_who_wait_are_told_of_the_end() -> None:
     gevent.sleep(0)
     inbox.enter(ReadyState.CLOSED)
     inbox.look_soon()
-    assert gevent.joinall([receiving, closing], timeout=DEADLINE) == [receiving, closing]
+    assert gevent.joinall([receiving, closing], timeout=DEADLINE) == [receiving, closing]  # type: ignore[type-var]
     assert receiving.get() is None
 
 

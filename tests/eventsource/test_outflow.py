@@ -58,7 +58,7 @@ def test_a_client_that_takes_a_little_now_and_then_is_not_stuck() -> None:
     outflow.take()
     begun = outflow.given
     assert not any(
-        outflow.is_stuck(begun + 3.0 * number, 4.0, lambda number=number: number)
+        outflow.is_stuck(begun + 3.0 * number, 4.0, lambda number=number: number)  # type: ignore[misc]
         for number in range(1, 20)
     )
 
@@ -69,5 +69,5 @@ def test_the_kernel_is_asked_four_times_within_the_timeout_at_most() -> None:
     begun = outflow.given
     looks: list[float] = []
     for tenth in range(1, 40):
-        outflow.is_stuck(begun + tenth / 10, 4.0, lambda tenth=tenth: looks.append(tenth) or tenth)
+        outflow.is_stuck(begun + tenth / 10, 4.0, lambda tenth=tenth: looks.append(tenth) or tenth)  # type: ignore[misc]
     assert looks == [1, 11, 21, 31]

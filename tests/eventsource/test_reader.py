@@ -223,11 +223,11 @@ def test_an_interrupt_in_the_middle_of_reading_ends_it() -> None:
     error: Any = gevent.Timeout()
     stream = Stream([interrupt])
     hub = gevent.get_hub()
-    before, hub.print_exception = hub.print_exception, lambda *args: None
+    before, hub.print_exception = hub.print_exception, lambda *args: None  # type: ignore[method-assign]
     try:
         assert stream.run() == "the stream was interrupted"
     finally:
-        hub.print_exception = before
+        hub.print_exception = before  # type: ignore[method-assign]
 
 
 # For the reactor

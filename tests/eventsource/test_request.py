@@ -132,7 +132,7 @@ def test_a_redirect_to_a_url_that_means_two_things_is_not_followed() -> None:
     class Session(requests.Session):
         """One that does not read URLs as others do."""
 
-        def resolve_redirects(self, response: Any, request: Any, *_: Any, **__: Any) -> Any:
+        def resolve_redirects(self, response: Any, request: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
             following = request.copy()
             following.url = "http://b\u00fccher.example/"
             yield following

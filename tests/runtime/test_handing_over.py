@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 def hand_over(reactor: Reactor, function: Callable[[], _T], **options: Any) -> _T:
     """Hand over a call to a hub that is there."""
-    return handing_over.hand_over(reactor, function, forget=pytest.fail, **options)
+    return handing_over.hand_over(reactor, function, forget=pytest.fail, **options)  # type: ignore[no-any-return]
 
 
 # Whether the thread that hands a call over has a hub of its own.
@@ -30,7 +30,7 @@ WAYS = {"thread": native.call, "greenlet": native.call_with_hub}
 Way = Callable[[Callable[[], object]], None]
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS)
+@pytest.fixture(params=WAYS.values(), ids=WAYS)  # type: ignore[call-overload,untyped-decorator]
 def other_thread(request: pytest.FixtureRequest) -> Way:
     """Call a function in another thread; a test that asks for it runs with and without a hub."""
     way: Way = request.param

@@ -143,7 +143,7 @@ def test_a_turn_of_the_hub_serves_sockets_too() -> None:
     watcher = hub.loop.io(ours.fileno(), 1)
     watcher.start(lambda: served.append("socket"))
     peer.send(b"x")
-    with watcher:
+    with watcher:  # type: ignore[attr-defined]
         give_turn(hub)
         give_turn(hub)
     assert "socket" in served
@@ -156,7 +156,7 @@ def test_who_waits_without_a_timeout_waits_for_a_notice(queue: WaitQueue) -> Non
     wait_for(lambda: len(queue) == 1, "it waits")
     queue.notify()
     waiting.get(timeout=DEADLINE)
-    waiting = gevent.spawn(queue.wait_until, lambda: not queue, None)
+    waiting = gevent.spawn(queue.wait_until, lambda: not queue, None)  # type: ignore[call-overload]
     waiting.get(timeout=DEADLINE)
 
 

@@ -113,7 +113,7 @@ def test_the_url_is_the_one_that_the_client_has_connected_to(
 def test_a_request_is_refused_by_what_its_environ_says(
     changes: dict[str, Any], status: int | None
 ) -> None:
-    refusal = endpoint_of(WebSocket({**_REQUEST, **changes})).driver.refusal
+    refusal = endpoint_of(WebSocket({**_REQUEST, **changes})).driver.refusal  # type: ignore[attr-defined]
     assert (refusal and refusal.status) == status
 
 
