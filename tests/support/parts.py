@@ -97,5 +97,7 @@ class Parts:
     def close(self) -> None:
         """End what is left of it."""
         self.endpoint.drop()
+        # An endpoint that was forgotten leaves its slot there, as with a hub that is gone.
+        self.endpoint.reactor.heartbeat.stop()
         self._ours.close()
         self.peer.close()
