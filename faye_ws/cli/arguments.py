@@ -93,7 +93,11 @@ def make_parser(version: str) -> argparse.ArgumentParser:
     add("-h", "--help", action=_Print, nargs=0, help="show this, and exit")
     version = f"faye-ws {version}\n"
     add("--version", action=_Print, nargs=0, const=version, help="show the version, and exit")
+    _add_groups(parser)
+    return parser
 
+
+def _add_groups(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("messages").add_argument
     add("-b", "--binary", action="store_true", help="send binary: the input is hexadecimal")
     add("-c", "--count", type=_count, metavar="N", help="end when N messages have come")
@@ -129,7 +133,6 @@ def make_parser(version: str) -> argparse.ArgumentParser:
     add = parser.add_argument_group("terminal").add_argument
     add("--color", choices=("auto", "always", "never"), default="auto", help="(auto)")
     add("--no-history", action="store_true", help="neither read nor keep what is typed")
-    return parser
 
 
 def parse_arguments(arguments: Sequence[str] | None, version: str) -> argparse.Namespace:

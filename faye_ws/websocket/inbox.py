@@ -88,10 +88,8 @@ class Inbox:
         self.exchange = None if thread is None else Exchange()
         self.messages: deque[str | bytes] | None = None
         self._weight = 0
-        self.is_behind = False
-        self.is_paused = False
-        # After our close: from here on no message is kept.
-        self._is_dropping = False
+        self.is_behind = self.is_paused = False
+        self._is_dropping = False  # After our close: from here on no message is kept.
         self.pongs: ExpectedPongs | None = None
         # The types of events that messages are for the listeners: `message`, `data`, or both.
         self._hears: tuple[str, ...] = ()
@@ -213,10 +211,9 @@ class Inbox:
     def input_ended(self) -> None:
         """Handle that the peer will send nothing more."""
         if self.is_behind:
-            # The end stands behind messages for which there is no room: whoever is about to
-            # take them has the time of a closing handshake to do so.
-            endpoint = self.endpoint
-            endpoint.expect_end(endpoint.settings.close_timeout if self.is_answering() else None)
+            # Who is about to take the messages before it has the time of a closing handshake.
+            timeout = self.endpoint.settings.close_timeout
+            self.endpoint.expect_end(timeout if self.is_answering() else None)
 
     def take_end(self) -> None:
         """Let the connection end now, whatever the application is doing."""
