@@ -305,7 +305,7 @@ class Connection(EventTarget):
 
     def listeners_changed(self) -> None:
         """Look what there is for the listeners to hear."""
-        self._inbox.listeners_changed()
+        self._inbox.listeners_changed(self)
 
     def listener_raised(self, error: BaseException) -> None:
         """Log what a listener raised, and close with 1011."""

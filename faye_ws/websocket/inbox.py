@@ -49,7 +49,7 @@ class Inbox:
     """The messages and notices of one connection.
 
     Args:
-        target: what the application holds, and adds its listeners to.
+        target: what the application holds; None until it has listeners, or for ever.
         endpoint: where they come from.
         thread: where the listeners run, if that is not the endpoint's hub.
 
@@ -80,9 +80,9 @@ class Inbox:
     )
 
     def __init__(
-        self, target: EventTarget, endpoint: Endpoint, thread: ListenerThread | None
+        self, target: EventTarget | None, endpoint: Endpoint, thread: ListenerThread | None
     ) -> None:
-        self._target = target
+        self._target = target or _NO_TARGET
         self.endpoint = endpoint
         self.listening = ListenerQueue(self, endpoint.reactor, thread)
         self.exchange = None if thread is None else Exchange()
@@ -300,10 +300,10 @@ class Inbox:
 
     # To the listeners
 
-    def listeners_changed(self) -> None:
-        """Look what the listeners are to hear from now on."""
-        has_listener = self._target.has_listener
-        self._hears = tuple(filter(has_listener, ("message", "data")))
+    def listeners_changed(self, target: EventTarget) -> None:
+        """Look what the listeners of what the application holds are to hear from now on."""
+        self._target = target if target.heard_types() else self._target
+        self._hears = tuple(filter(target.has_listener, ("message", "data")))
         self.listening.listeners_changed()
         if self.messages and self.listening.worker is None:
             self.endpoint.advance_soon()

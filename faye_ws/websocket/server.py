@@ -102,7 +102,7 @@ class WebSocket(Connection):
         )
         settings = make_settings(ping, ping_timeout, close_timeout, send_timeout, max_backlog)
         reactor, thread = place_of_request()
-        inbox = Inbox(self, Endpoint(driver, url, settings, reactor), thread)
+        inbox = Inbox(None, Endpoint(driver, url, settings, reactor), thread)
         super().__init__(inbox)
         # Let go when the request is answered.
         self._upgrade: _Upgrade | None = _Upgrade(environ, driver.refusal, inbox)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -354,3 +355,18 @@ def test_a_connection_with_a_descriptor_above_1024_works(connect: Serving) -> No
     finally:
         for descriptor in taken:
             os.close(descriptor)
+
+
+def test_one_that_is_never_called_is_freed_at_once_with_its_environ() -> None:
+    class Environ(dict[str, Any]):
+        """A dictionary that can be referenced weakly."""
+
+    environ = Environ(_REQUEST)
+    freed = weakref.ref(environ)
+    gc.disable()
+    try:
+        WebSocket(environ)
+        del environ
+        assert freed() is None
+    finally:
+        gc.enable()
