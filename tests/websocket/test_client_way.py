@@ -21,6 +21,8 @@ def silent() -> Iterator[socket.socket]:
     """Return a socket whose peer says nothing."""
     # The client is to live in this thread.
     gevent.get_hub()
+    # Connections of other tests may linger.
+    wait_for(lambda: not current_reactor().members, "it is alone in its hub")
     ours, peer = socket.socketpair()
     yield ours
     ours.close()
