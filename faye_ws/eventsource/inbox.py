@@ -20,7 +20,7 @@ from greenlet import greenlet
 from ..constants import ReadyState
 from ..errors import EventStreamError
 from ..events import Event, EventTarget, StreamMessageEvent
-from ..runtime.listening import ListenerQueue
+from ..runtime.listening import NO_TARGET, ListenerQueue
 from ..runtime.reactor import Reactor
 from ..runtime.seconds import seconds_until
 from ..runtime.threads import ListenerThread
@@ -28,9 +28,6 @@ from ..runtime.waiting import WaitQueue
 
 # The server's own events, however they are called, are not among these.
 _OWN_TYPES = frozenset(("open", "error"))
-# What has no listeners.
-_NO_TARGET = EventTarget()
-
 # Messages that wait for whoever iterates, before the server has to.
 _MAX_MESSAGES = 4
 # Seconds that a call which waits for the end waits for the listeners to hear of it.
@@ -112,7 +109,7 @@ class Inbox:
         So they are freed at once, and not when the garbage collector comes.
         """
         if self.is_closed and not self._events and self._listening.is_done:
-            self._target = _NO_TARGET
+            self._target = NO_TARGET
             self._listening.retire()
 
     def _notify(self) -> None:

@@ -24,7 +24,7 @@ from ..errors import EventStreamError, EventStreamLost
 from ..event_stream.header import is_event_stream_type
 from ..event_stream.parser import EventTooLong, Parser, StreamEvent
 from ..events import ErrorEvent, Event, StreamMessageEvent
-from ..runtime.handing_over import hand_over
+from ..runtime.handing_over import call_in_hub
 from ..runtime.log import logger
 from ..runtime.reactor import Reactor
 from .inbox import Inbox
@@ -164,13 +164,10 @@ class Reader:
         give_back: Callable[[_T], object] | None = None,
     ) -> _T:
         """Call a function in the hub of the stream, or here where that is the same."""
-        reactor, forget = self._reactor, self.forget
-        if not reactor.is_foreign():
-            return function()
-        return hand_over(
-            reactor,
+        return call_in_hub(
+            self._reactor,
             function,
-            forget=forget,
+            forget=self.forget,
             deadline=deadline,
             failure=failure,
             give_back=give_back,

@@ -24,8 +24,8 @@ from ..constants import NEVER, ReadyState
 from ..event_stream.format import format_comment
 from ..events import Event, EventTarget
 from ..runtime.background import place_of_request
-from ..runtime.handing_over import hand_over
-from ..runtime.listening import NOBODY, ListenerQueue
+from ..runtime.handing_over import call_in_hub
+from ..runtime.listening import NO_TARGET, NOBODY, ListenerQueue
 from ..runtime.log import logger
 from ..runtime.seconds import LOOKS, seconds_until
 from ..runtime.waiting import WaitQueue
@@ -33,9 +33,6 @@ from .outflow import Outflow
 from .presence import Presence
 
 _T = TypeVar("_T")
-
-# What has no listeners.
-_NO_TARGET = EventTarget()
 
 
 class Phase(IntEnum):
@@ -92,7 +89,7 @@ class Response:
         max_backlog: int,
     ) -> None:
         # What the application holds, as soon as somebody listens to it.
-        self._target = _NO_TARGET
+        self._target = NO_TARGET
         self._ping = ping
         self._send_timeout = send_timeout
         self._max_backlog = max_backlog
@@ -153,7 +150,7 @@ class Response:
         if is_news:
             self._tell_end()
         # So the two do not keep each other for the garbage collector.
-        self._target = _NO_TARGET
+        self._target = NO_TARGET
 
     def _let_go(self) -> None:
         self._enter(_GONE)
@@ -302,9 +299,7 @@ class Response:
 
     def in_hub(self, function: Callable[[], _T], deadline: float = NEVER, failure: str = "") -> _T:
         """Call a function in the hub of the stream, or here where that is the same."""
-        if not self.reactor.is_foreign():
-            return function()
-        return hand_over(
+        return call_in_hub(
             self.reactor, function, forget=self.forget, deadline=deadline, failure=failure
         )
 

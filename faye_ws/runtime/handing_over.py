@@ -69,6 +69,23 @@ def hand_over(
         return function()
 
 
+def call_in_hub(
+    reactor: Reactor,
+    function: Callable[[], _T],
+    *,
+    forget: Callable[[], object],
+    deadline: float = NEVER,
+    failure: str = "",
+    give_back: Callable[[_T], object] | None = None,
+) -> _T:
+    """Call a function in a hub: here if that is the calling thread's, else as `hand_over`."""
+    if not reactor.is_foreign():
+        return function()
+    return hand_over(
+        reactor, function, forget=forget, deadline=deadline, failure=failure, give_back=give_back
+    )
+
+
 def _hand_over(
     reactor: Reactor,
     function: Callable[[], _T],

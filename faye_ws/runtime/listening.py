@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from gevent import GreenletExit
 from greenlet import getcurrent, greenlet
 
-from ..events import Event
+from ..events import Event, EventTarget
 from .log import logger
 from .reactor import Reactor
 from .threads import ListenerThread
@@ -64,6 +64,8 @@ class _Nobody:
 
 
 NOBODY: Owner = _Nobody()
+# What has no listeners.
+NO_TARGET = EventTarget()
 
 
 class ListenerQueue:

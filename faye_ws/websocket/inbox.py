@@ -25,7 +25,7 @@ from ..driver.events import Close, Message, Open, Pong
 from ..driver.events import Event as DriverEvent
 from ..errors import ConnectionClosed
 from ..events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
-from ..runtime.listening import ListenerQueue
+from ..runtime.listening import NO_TARGET, ListenerQueue
 from ..runtime.log import logger
 from ..runtime.threads import ListenerThread
 from .endpoint import Endpoint
@@ -40,9 +40,6 @@ from .receiving import End, Readers
 _MAX_WEIGHT = 2**20
 _OPEN, _ENDING, _CLOSING = Phase.OPEN, Phase.ENDING, Phase.CLOSING
 _LINGERING, _GONE = Phase.LINGERING, Phase.GONE
-
-# What has no listeners.
-_NO_TARGET = EventTarget()
 
 
 class Inbox:
@@ -82,7 +79,7 @@ class Inbox:
     def __init__(
         self, target: EventTarget | None, endpoint: Endpoint, thread: ListenerThread | None
     ) -> None:
-        self._target = target or _NO_TARGET
+        self._target = target or NO_TARGET
         self.endpoint = endpoint
         self.listening = ListenerQueue(self, endpoint.reactor, thread)
         self.exchange = None if thread is None else Exchange()
@@ -265,7 +262,7 @@ class Inbox:
         them: they are closures that hold the connection.
         """
         if self.listening.is_done:
-            target, self._target = self._target, _NO_TARGET
+            target, self._target = self._target, NO_TARGET
             target.remove_all_listeners()
             self.endpoint.owner = NOBODY
             self.listening.retire()
